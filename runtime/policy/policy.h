@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Eviction policies: which resident page leaves when a frame is needed.
+ *
+ * A policy is one file ending in a const vtable, and one line in policies.def. State is one block of state_bytes()
+ * bytes that the caller allocates zeroed and frees: no allocation, no hashing and no I/O on the hot path. Pages are dense
+ * ids 0 .. n_pages-1. The hot calls take runs of consecutive pages, so that one indirect call serves many pages.
+ *
+ * Order of references is program order and is exact: `fill` chooses each victim immediately before the insertion that
+ * needs its frame, so counts equal those of a simulator that handles one reference at a time.
+ * A state belongs to one thread. Write a new one by copying skeleton.c. */
+#ifndef EMUV_POLICY_POLICY_H
+#define EMUV_POLICY_POLICY_H
+
+#include "runtime/core/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EMUV_NO_PAGE UINT32_MAX
+#define EMUV_NEVER UINT32_MAX /* "next use" of a page that is not referenced again */
+
+enum emuv_policy_flag {
+  EMUV_POLICY_NEEDS_FUTURE = 1, /* the `next` arguments are required (belady) */
+  EMUV_POLICY_STACK = 2,        /* has the inclusion property: a larger memory holds what a smaller one holds */
+  EMUV_POLICY_RANDOMISED = 4,   /* depends on the seed */
+};
+
+struct emuv_policy_env {
+  uint32_t n_pages;        /* ids are below this */
+  uint32_t capacity;       /* frames; at most this many pages are resident; >= 1 */
+  uint32_t n_refs;         /* length of the reference string where it is known (NEEDS_FUTURE), else 0 */
+  const uint8_t *pinned;   /* one byte per page, non-zero = must not be chosen; NULL = nothing is ever pinned */
+  uint64_t seed;
+};
+
+struct emuv_policy_ops {
+  const char *name;
+  const char *summary; /* one line: what it does, and the paper */
+  unsigned flags;
+  size_t (*state_bytes)(const struct emuv_policy_env *env);
+  /* `state` is zeroed and 64-byte aligned. `env` outlives it. */
+  void (*init)(void *state, const struct emuv_policy_env *env);
+  /* Pages first .. first+n-1 are resident and were referenced, in order.
+   * next[i] = index in the reference string of the reference to page first+i that follows, EMUV_NEVER if none;
+   * next is NULL when the policy does not need the future. */
+  void (*touch)(void *state, uint32_t first, uint32_t n, const uint32_t *next);
+  /* Pages first .. first+n-1 are not resident and become so, in order. The first n_free of them take free frames; each
+   * later one evicts a victim first (unpinned; it may be a page that this very call inserted). Victims go to
+   * victims[0..]. Stops early when nothing can be evicted. Returns how many pages were inserted; the number of victims
+   * is max(0, inserted - n_free). For a page loaded ahead of its use, next[i] is that coming use. */
+  uint32_t (*fill)(void *state, uint32_t first, uint32_t n, uint32_t n_free, const uint32_t *next, uint32_t *victims);
+  /* Forgets a resident page (freed, or taken away by the pager). */
+  void (*drop)(void *state, uint32_t page);
+  /* The whole reference string with `capacity` frames, nothing pinned: hit or insert with eviction. Returns misses.
+   * next as in touch, one per reference. State must be fresh. This is the path that `emuv-sim mrc` times. */
+  uint64_t (*replay)(void *state, const uint32_t *refs, const uint32_t *next, size_t n);
+  /* Pages that the policy holds resident. */
+  uint32_t (*size)(const void *state);
+  /* Walks the whole structure: 0, or EMUV_ERR_INTERNAL and what is wrong. Slow; debug builds and tests. */
+  int (*check)(const void *state, struct emuv_err *err);
+};
+
+/* All policies in the order of policies.def, NULL-terminated. */
+extern const struct emuv_policy_ops *const emuv_policies[];
+/* By name, NULL if there is none. */
+const struct emuv_policy_ops *emuv_policy_find(const char *name);
+/* Names, NULL-terminated (for option tables and --list). */
+const char *const *emuv_policy_names(void);
+
+#endif
