@@ -39,7 +39,7 @@ static inline uint64_t emuv_rng_next(struct emuv_rng *r)
 /* Uniform in [0, n), n > 0, by multiply-shift (Lemire 2019, without the rejection step: bias below n / 2^64). */
 static inline uint64_t emuv_rng_below(struct emuv_rng *r, uint64_t n)
 {
-  return (uint64_t)(((unsigned __int128)emuv_rng_next(r) * n) >> 64);
+  return (uint64_t)(__extension__((unsigned __int128)emuv_rng_next(r) * n) >> 64);
 }
 
 /* Uniform in [0, 1) with 53 bits. */
