@@ -10,8 +10,8 @@
 struct emuv_source_ops {
   const char *name;
   const char *summary;
-  /* Builds the whole workload (warm-up steps included, they come first) into *w, which is zeroed. On failure *w is freed.
-   * Deterministic: the same configuration gives the same workload. */
+  /* Builds the whole workload (warm-up steps included, they come first) into *w, which is zeroed. On failure *w is
+   * freed. Deterministic: the same configuration gives the same workload. */
   int (*build)(const struct emuv_config *config, struct emuv_workload *w, struct emuv_err *err);
 };
 
