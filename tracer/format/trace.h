@@ -303,10 +303,9 @@ struct emuv_trace_verdict {
   uint64_t ns;
   uint64_t records;     /* stored */
   uint64_t dropped;     /* not stored, for any reason */
-  uint64_t gaps;        /* GAP records stored */
   uint32_t status;      /* enum emuv_trace_status */
   uint32_t exit_status; /* of the traced program where known, else 0 */
-  uint32_t text;        /* string: in words; 0 = nothing to add */
+  char text[256];       /* in words; "" = nothing to add */
 };
 
 #endif

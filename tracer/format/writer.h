@@ -15,12 +15,15 @@
 #include "runtime/core/err.h"
 #include "tracer/format/trace.h"
 
+#include <stdbool.h>
+
 struct emuv_trace_writer;
 
 struct emuv_trace_writer_options {
   uint32_t block_bytes; /* raw bytes of records per block; 0 = 256 KiB */
   int level;            /* zstd; 0 = 3 */
   uint64_t max_bytes;   /* size limit of the file, 0 = none */
+  bool reproducible;    /* no creation time in the header: the same records give the same bytes */
 };
 
 /* Creates or truncates the file. options may be NULL. EMUV_ERR_IO, EMUV_ERR_NOMEM. */

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The writer's dictionaries: text and kernel entries to dense ids, and the bytes that the next dictionary block will
+ * hold. The caller serialises. Entries live until emuv_dictionary_free. Internal to the trace library. */
+#ifndef EMUV_FORMAT_DICTIONARY_H
+#define EMUV_FORMAT_DICTIONARY_H
+
+#include "tracer/format/trace.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct emuv_buffer {
+  uint8_t *data;
+  size_t n, capacity;
+};
+
+/* Room for `more` bytes behind n. False when memory is short. */
+bool emuv_buffer_reserve(struct emuv_buffer *b, size_t more);
+void emuv_buffer_free(struct emuv_buffer *b);
+
+enum { EMUV_STRING_MAX = 65535 }; /* longer texts are cut */
+
+struct emuv_dictionary {
+  struct dictionary_string *strings; /* uthash */
+  struct dictionary_kernel *kernels;
+  uint32_t n_strings, n_kernels;
+};
+
+/* The id; a new entry is also appended to `out`. 0 when memory is short (then nothing has changed). */
+uint32_t emuv_dictionary_string(struct emuv_dictionary *d, const char *text, struct emuv_buffer *out, bool *added);
+uint32_t emuv_dictionary_kernel(struct emuv_dictionary *d, const struct emuv_trace_kernel *kernel,
+                                struct emuv_buffer *out, bool *added);
+void emuv_dictionary_free(struct emuv_dictionary *d);
+
+#endif
