@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The pager: which page lies in which tier, who leaves when a frame is needed, what has to be copied. The simulator runs
- * it on a virtual clock with modelled tiers; the same code drives real tiers on a monotonic clock.
+/* The pager: which page lies in which tier, who leaves when a frame is needed, what has to be copied. The simulator
+ * runs it on a virtual clock with modelled tiers; the same code drives real tiers on a monotonic clock.
  *
  * States of a page (bits of state[page]; a page has one newest copy, clean copies below it may stay):
  *
@@ -11,11 +11,11 @@
  *   dirty     VRAM + DIRTY      newer than every copy below    --evict, write-through: copied back first
  *   ahead     VRAM + AHEAD      loaded (or being loaded) before use, pinned until used; in flight until ready_ns[page]
  *
- * Invariants (emuv_pager_check): pages with VRAM = the policy's size <= frames; RAM copies <= RAM frames; a page with no
- * bit below VRAM is dirty; AHEAD implies VRAM and pinned; no page loses its newest copy.
+ * Invariants (emuv_pager_check): pages with VRAM = the policy's size <= frames; RAM copies <= RAM frames; a page with
+ * no bit below VRAM is dirty; AHEAD implies VRAM and pinned; no page loses its newest copy.
  *
- * RAM keeps copies of pages that are in VRAM ("shadows") only while it has room: they are reclaimed first, in the order in
- * which they went up, so that VRAM and RAM together hold as many distinct pages as they can.
+ * RAM keeps copies of pages that are in VRAM ("shadows") only while it has room: they are reclaimed first, in the order
+ * in which they went up, so that VRAM and RAM together hold as many distinct pages as they can.
  *
  * No allocation after init; one thread at a time; several pagers may live in one process. */
 #ifndef EMUV_CORE_PAGER_H
@@ -34,7 +34,7 @@ enum emuv_page_bit {
   EMUV_PAGE_NVME = 4,
   EMUV_PAGE_DIRTY = 8,
   EMUV_PAGE_AHEAD = 16,
-  EMUV_PAGE_RAM_DIRTY = 32, /* the RAM copy is newer than the NVMe copy (or there is none) */
+  EMUV_PAGE_SHADOW = 32, /* its RAM copy is in the ring of shadows */
 };
 
 struct emuv_pager_env {
@@ -43,12 +43,13 @@ struct emuv_pager_env {
   uint32_t vram_frames, ram_frames, nvme_frames; /* vram_frames >= 1 */
   const struct emuv_policy_ops *policy;          /* for VRAM, and for RAM where RAM does not hold everything */
   uint64_t seed;
-  uint32_t n_refs;          /* length of the reference string (policies that need the future) */
-  bool write_through;       /* dirty pages are copied back right after the slice that wrote them */
-  bool always_write_back;   /* an evicted page is copied back even when clean (CUDA unified memory moves, not copies) */
-  const uint8_t *initial;   /* per page: 1 = has data at the start */
-  struct emuv_tier *ram;    /* read: RAM -> VRAM, write: VRAM -> RAM */
-  struct emuv_tier *nvme;   /* read: NVMe -> RAM, write: RAM -> NVMe; may be NULL when nvme_frames is 0 */
+  uint32_t n_refs;        /* length of the reference string (policies that need the future) */
+  bool write_through;     /* dirty pages are copied back right after the slice that wrote them */
+  bool always_write_back; /* an evicted page is copied back even when clean (CUDA unified memory moves, not copies) */
+  const uint8_t *initial; /* per page: 1 = has data at the start */
+  const uint32_t *first_use; /* per page: index of its first reference (policies that need the future), else NULL */
+  struct emuv_tier *ram;     /* read: RAM -> VRAM, write: VRAM -> RAM */
+  struct emuv_tier *nvme;    /* read: NVMe -> RAM, write: RAM -> NVMe; may be NULL when nvme_frames is 0 */
 };
 
 /* What happened, in pages. */
@@ -56,29 +57,32 @@ struct emuv_pager_counts {
   uint64_t accesses, hits, faults, births; /* accesses = hits + faults + births */
   uint64_t faults_nvme;                    /* faults served from NVMe, part of faults */
   uint64_t ahead_issued, ahead_used, ahead_wasted;
-  uint64_t up, down;                       /* pages copied into and out of VRAM */
-  uint64_t fault_up, ahead_up;             /* up = fault_up + ahead_up */
+  uint64_t up, down;                               /* pages copied into and out of VRAM */
+  uint64_t fault_up, ahead_up;                     /* up = fault_up + ahead_up */
   uint64_t evicted, written_back, written_through; /* down = written_back + written_through */
   uint64_t nvme_read, nvme_write;
 };
 
 /* Outcome of one access or prefetch. */
 struct emuv_pager_outcome {
-  uint32_t faults;      /* pages that were absent and had to be copied in */
-  double ready_ns;      /* when the last page is there */
-  bool waits_for_nvme;  /* the last one came from NVMe */
+  uint32_t faults;     /* pages that were absent and had to be copied in */
+  double ready_ns;     /* when the last page is there */
+  bool waits_for_nvme; /* the last one came from NVMe */
 };
 
 struct emuv_pager {
   struct emuv_pager_env env;
   uint8_t *state, *pinned;
-  double *ready_ns;      /* valid for AHEAD pages */
-  uint32_t *used_in;     /* per page: slice that used it last */
-  uint32_t *next_use;    /* per page, only where RAM eviction needs the future; else NULL */
-  uint32_t *victims;     /* scratch, n_pages */
+  uint8_t *from_nvme;             /* per AHEAD page: it came from NVMe */
+  double *ready_ns;               /* valid for AHEAD pages */
+  uint32_t *used_in;              /* per page: slice that used it last */
+  uint32_t *next_use;             /* per page: index of its next reference; NULL unless the policy needs the future */
+  uint32_t *victims;              /* scratch, n_pages */
   void *vram_policy, *ram_policy; /* ram_policy NULL: RAM holds every page */
-  uint32_t *shadows;     /* ring of RAM copies whose page is also in VRAM */
-  uint32_t shadow_head, shadow_count;
+  uint32_t *shadows; /* ring of n_pages + 1 page ids, oldest first; entries without the SHADOW bit are stale */
+  uint32_t shadow_head, shadow_tail; /* of the ring */
+  uint32_t n_shadows;                /* pages with the SHADOW bit */
+  uint32_t nvme_cursor;              /* where to look next for an NVMe copy that can be given up */
   struct emuv_policy_env vram_env, ram_env;
   uint32_t vram_used, ram_used, nvme_used, n_ahead, n_pinned, peak_used;
   uint32_t frame_wait_slice; /* slice whose pages are busy until frame_wait_ns */
@@ -89,19 +93,20 @@ struct emuv_pager {
 
 /* Bytes that emuv_pager_init will allocate. */
 size_t emuv_pager_bytes(const struct emuv_pager_env *env);
-/* EMUV_ERR_NOMEM, EMUV_ERR_RANGE (no frame), EMUV_ERR_NOSPACE when the tiers together cannot hold the pages with data. */
+/* EMUV_ERR_NOMEM, EMUV_ERR_RANGE (no frame), EMUV_ERR_NOSPACE when the tiers together cannot hold the pages with data.
+ */
 int emuv_pager_init(struct emuv_pager *pager, const struct emuv_pager_env *env, struct emuv_err *err);
 void emuv_pager_free(struct emuv_pager *pager);
 
 /* References pages first .. first+n-1 in order, in slice `slice`, at time now_ns (all earlier slices have finished).
  * write: they become dirty. next: as in policy.h, or NULL. Absent pages are faulted in.
  * EMUV_ERR_NOSPACE when a dirty page has nowhere to go. */
-int emuv_pager_access(struct emuv_pager *pager, uint32_t first, uint32_t n, bool write, bool whole, uint32_t slice,
+int emuv_pager_access(struct emuv_pager *pager, uint32_t first, uint32_t n, bool write, uint32_t slice,
                       const uint32_t *next, double now_ns, struct emuv_pager_outcome *out, struct emuv_err *err);
-/* Loads absent pages ahead of use: stops early when every frame is pinned. issue_ns: now; pages of slice `busy_slice` are
- * in use until busy_ns, so a frame taken from one of them is free only then. Returns pages issued, or < 0. */
-int64_t emuv_pager_prefetch(struct emuv_pager *pager, uint32_t first, uint32_t n, const uint32_t *next, uint32_t busy_slice,
-                            double busy_ns, double issue_ns, struct emuv_err *err);
+/* Loads absent pages ahead of use: stops early when every frame is pinned. issue_ns: now; pages of slice `busy_slice`
+ * are in use until busy_ns, so a frame taken from one of them is free only then. Returns pages issued, or < 0. */
+int64_t emuv_pager_prefetch(struct emuv_pager *pager, uint32_t first, uint32_t n, uint32_t busy_slice, double busy_ns,
+                            double issue_ns, struct emuv_err *err);
 /* Copies the dirty pages of a run back (write-through) at end_ns; they stay resident and clean. */
 int emuv_pager_write_through(struct emuv_pager *pager, uint32_t first, uint32_t n, double end_ns, struct emuv_err *err);
 /* Pins resident pages of a run for good (until free); never more than all frames but `leave`. Returns pages pinned. */

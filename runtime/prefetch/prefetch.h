@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Prefetchers: which absent pages to load ahead of their use.
  *
- * A prefetcher is one file ending in a const vtable, and one line in prefetch.def; copy skeleton.c to write one. State is
- * one block of state_bytes() bytes that the caller allocates zeroed and frees. Called once per slice; a prefetcher looks at
- * residency through env->state and proposes absent pages only, the most urgent first, never more than the budget.
- * A state belongs to one thread. */
+ * A prefetcher is one file ending in a const vtable, and one line in prefetch.def; copy skeleton.c to write one. State
+ * is one block of state_bytes() bytes that the caller allocates zeroed and frees. Called once per slice; a prefetcher
+ * looks at residency through env->state and proposes absent pages only, the most urgent first, never more than the
+ * budget. A state belongs to one thread. */
 #ifndef EMUV_PREFETCH_PREFETCH_H
 #define EMUV_PREFETCH_PREFETCH_H
 
@@ -30,8 +30,8 @@ struct emuv_prefetch_ops {
   unsigned flags;
   size_t (*state_bytes)(const struct emuv_prefetch_env *env);
   void (*init)(void *state, const struct emuv_prefetch_env *env);
-  /* `slice` has just been accessed; `missed` pages of it were absent. Writes at most max_runs runs with together at most
-   * `budget` pages to out; returns how many runs. Every proposed page is absent and below n_pages. */
+  /* `slice` has just been accessed; `missed` pages of it were absent. Writes at most max_runs runs with together at
+   * most `budget` pages to out; returns how many runs. Every proposed page is absent and below n_pages. */
   uint32_t (*propose)(void *state, uint32_t slice, uint32_t missed, uint32_t budget, struct emuv_page_run *out,
                       uint32_t max_runs);
 };

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Tiers: places that hold pages, and the channel to the next faster one. A tier is one file ending in a const vtable and
- * one line in tiers.def. The virtual tier `model` computes times from bandwidth curves; `null` takes no time.
- * Times are nanoseconds on the pager's clock. A tier object belongs to one thread. */
+/* Tiers: places that hold pages, and the channel to the next faster one. A tier is one file ending in a const vtable
+ * and one line in tiers.def. The virtual tier `model` computes times from bandwidth curves; `null` takes no time. Times
+ * are nanoseconds on the pager's clock. A tier object belongs to one thread. */
 #ifndef EMUV_TIER_TIER_H
 #define EMUV_TIER_TIER_H
 
 #include "runtime/core/option.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,8 +15,8 @@ struct emuv_tier_env {
   uint64_t page_bytes;
   uint64_t coalesce_bytes; /* adjacent pages are copied together up to this size; 0 = one copy per page */
   struct emuv_curve read, write;
-  double latency_ns;       /* added to each request before its bytes flow; does not occupy the channel */
-  bool half_duplex;        /* reads and writes share one channel (a disk) */
+  double latency_ns; /* added to each request before its bytes flow; does not occupy the channel */
+  bool half_duplex;  /* reads and writes share one channel (a disk) */
 };
 
 /* One direction of a channel: requests are served in order. */
@@ -33,7 +34,8 @@ struct emuv_tier {
 struct emuv_tier_ops {
   const char *name;
   const char *summary;
-  /* Moves n consecutive pages up (read) or down (write), not before earliest_ns. Returns when the last byte is there. */
+  /* Moves n consecutive pages up (read) or down (write), not before earliest_ns. Returns when the last byte is there.
+   */
   double (*read)(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns);
   double (*write)(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns);
 };
@@ -42,9 +44,9 @@ extern const struct emuv_tier_ops *const emuv_tiers[]; /* NULL-terminated */
 const struct emuv_tier_ops *emuv_tier_find(const char *name);
 const char *const *emuv_tier_names(void);
 
-/* Occupies one direction of a tier for `bytes` moved in copies of `copy_bytes`, not before earliest_ns; used by strategies
- * that copy tensors rather than pages. Returns when done. */
-double emuv_channel_move(struct emuv_channel *channel, const struct emuv_curve *curve, uint64_t bytes, uint64_t copy_bytes,
-                         double latency_ns, double earliest_ns);
+/* Occupies one direction of a tier for `bytes` moved in copies of `copy_bytes`, not before earliest_ns; used by
+ * strategies that copy tensors rather than pages. Returns when done. */
+double emuv_channel_move(struct emuv_channel *channel, const struct emuv_curve *curve, uint64_t bytes,
+                         uint64_t copy_bytes, double latency_ns, double earliest_ns);
 
 #endif

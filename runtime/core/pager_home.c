@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/* RAM frames and NVMe slots; see pager_home.h. RAM in use = pages of the RAM policy + shadows. */
+#include "runtime/core/pager_home.h"
+
+static void push_shadow(struct emuv_pager *p, uint32_t page)
+{
+  p->state[page] |= EMUV_PAGE_SHADOW;
+  p->n_shadows++;
+  p->shadows[p->shadow_tail] = page;
+  p->shadow_tail = p->shadow_tail == p->env.n_pages ? 0 : p->shadow_tail + 1;
+}
+
+static void unshadow(struct emuv_pager *p, uint32_t page)
+{
+  p->state[page] &= (uint8_t)~EMUV_PAGE_SHADOW;
+  p->n_shadows--;
+}
+
+/* The oldest shadow. The ring never overflows: a page enters it again only after its stale entry, if any, was skipped
+ * or compacted here. */
+static uint32_t pop_shadow(struct emuv_pager *p)
+{
+  for (;;) {
+    uint32_t page = p->shadows[p->shadow_head];
+    p->shadow_head = p->shadow_head == p->env.n_pages ? 0 : p->shadow_head + 1;
+    if (p->state[page] & EMUV_PAGE_SHADOW) return page;
+  }
+}
+
+static void compact_shadows(struct emuv_pager *p)
+{
+  uint32_t size = p->env.n_pages + 1, to = p->shadow_head;
+  for (uint32_t at = p->shadow_head; at != p->shadow_tail; at = at + 1 == size ? 0 : at + 1) {
+    uint32_t page = p->shadows[at];
+    if (!(p->state[page] & EMUV_PAGE_SHADOW)) continue;
+    p->shadows[to] = page;
+    to = to + 1 == size ? 0 : to + 1;
+  }
+  p->shadow_tail = to;
+}
+
+static void add_shadow(struct emuv_pager *p, uint32_t page)
+{
+  uint32_t size = p->env.n_pages + 1;
+  uint32_t after = p->shadow_tail + 1 == size ? 0 : p->shadow_tail + 1;
+  if (after == p->shadow_head) compact_shadows(p);
+  push_shadow(p, page);
+}
+
+/* An NVMe slot; gives up the NVMe copy of a page that RAM also holds when there is none left. */
+static int take_slot(struct emuv_pager *p, struct emuv_err *err)
+{
+  const uint8_t both = EMUV_PAGE_RAM | EMUV_PAGE_NVME;
+  for (uint32_t seen = 0; p->nvme_used == p->env.nvme_frames; seen++) {
+    if (seen == p->env.n_pages)
+      return emuv_err_set(err, EMUV_ERR_NOSPACE, "RAM and NVMe are full: a page that has changed has nowhere to go");
+    uint32_t page = p->nvme_cursor;
+    p->nvme_cursor = p->nvme_cursor + 1 == p->env.n_pages ? 0 : p->nvme_cursor + 1;
+    if ((p->state[page] & both) != both) continue;
+    p->state[page] &= (uint8_t)~EMUV_PAGE_NVME;
+    p->nvme_used--;
+  }
+  p->nvme_used++;
+  return 0;
+}
+
+/* A page leaves RAM (it is in no structure of RAM any more): its contents go to NVMe unless a copy is there. */
+static int demote(struct emuv_pager *p, uint32_t page, double *start_ns, struct emuv_err *err)
+{
+  p->state[page] &= (uint8_t)~EMUV_PAGE_RAM;
+  p->ram_used--;
+  if (p->state[page] & EMUV_PAGE_NVME) return 0;
+  int rc = take_slot(p, err);
+  if (rc) return rc;
+  double done = p->env.nvme->ops->write(p->env.nvme, page, 1, *start_ns);
+  if (done > *start_ns) *start_ns = done;
+  p->state[page] |= EMUV_PAGE_NVME;
+  p->count.nvme_write++;
+  return 0;
+}
+
+static void reclaim_shadow(struct emuv_pager *p)
+{
+  uint32_t page = pop_shadow(p);
+  unshadow(p, page);
+  p->state[page] &= (uint8_t)~EMUV_PAGE_RAM;
+  p->ram_used--;
+  if (!(p->state[page] & EMUV_PAGE_NVME)) p->state[page] |= EMUV_PAGE_DIRTY; /* VRAM has the only copy now */
+}
+
+static uint32_t next_of(const struct emuv_pager *p, uint32_t page)
+{
+  return p->next_use ? p->next_use[page] : EMUV_NEVER;
+}
+
+/* Puts a page into the RAM policy. taken: it owns a frame already. */
+static int enter_ram(struct emuv_pager *p, uint32_t page, bool taken, double *start_ns, struct emuv_err *err)
+{
+  if (!taken && p->ram_used == p->env.ram_frames && p->n_shadows) reclaim_shadow(p);
+  bool room = taken || p->ram_used < p->env.ram_frames;
+  uint32_t next = next_of(p, page), victim = EMUV_NO_PAGE;
+  p->env.policy->fill(p->ram_policy, page, 1, room, &next, &victim);
+  if (!taken) p->ram_used++;
+  p->state[page] |= EMUV_PAGE_RAM;
+  return room ? 0 : demote(p, victim, start_ns, err);
+}
+
+/* A frame for the RAM copy of a page that is in VRAM. */
+static int enter_as_shadow(struct emuv_pager *p, uint32_t page, double *start_ns, struct emuv_err *err)
+{
+  int rc = enter_ram(p, page, false, start_ns, err);
+  if (rc) return rc;
+  p->env.policy->drop(p->ram_policy, page);
+  add_shadow(p, page);
+  return 0;
+}
+
+static int fetch_from_nvme(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
+{
+  if (p->env.ram_frames)
+    for (uint32_t i = first; i < first + n; i++) {
+      int rc = enter_as_shadow(p, i, start_ns, err);
+      if (rc) return rc;
+    }
+  *start_ns = p->env.nvme->ops->read(p->env.nvme, first, n, *start_ns);
+  p->count.nvme_read += n;
+  return 0;
+}
+
+int emuv_pager_home_fetch(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
+{
+  if (!p->ram_policy) return 0;
+  if (!(p->state[first] & EMUV_PAGE_RAM)) return fetch_from_nvme(p, first, n, start_ns, err);
+  for (uint32_t i = first; i < first + n; i++) {
+    p->env.policy->drop(p->ram_policy, i);
+    add_shadow(p, i);
+  }
+  return 0;
+}
+
+static void forget_nvme(struct emuv_pager *p, uint32_t page)
+{
+  if (!(p->state[page] & EMUV_PAGE_NVME)) return;
+  p->state[page] &= (uint8_t)~EMUV_PAGE_NVME;
+  p->nvme_used--;
+}
+
+/* RAM has no frames at all: the page goes through a bounce buffer to NVMe. */
+static int reserve_on_nvme(struct emuv_pager *p, uint32_t page, double *start_ns, struct emuv_err *err)
+{
+  if (!(p->state[page] & EMUV_PAGE_NVME)) {
+    int rc = take_slot(p, err);
+    if (rc) return rc;
+    p->state[page] |= EMUV_PAGE_NVME;
+  }
+  p->env.nvme->ops->write(p->env.nvme, page, 1, *start_ns);
+  p->count.nvme_write++;
+  return 0;
+}
+
+static int reserve_one(struct emuv_pager *p, uint32_t page, double *start_ns, struct emuv_err *err)
+{
+  bool in_vram = p->state[page] & EMUV_PAGE_VRAM;
+  if (!p->env.ram_frames) return reserve_on_nvme(p, page, start_ns, err);
+  forget_nvme(p, page);
+  if (p->state[page] & EMUV_PAGE_RAM) { /* its shadow is overwritten */
+    if (in_vram) return 0;
+    unshadow(p, page);
+    return enter_ram(p, page, true, start_ns, err);
+  }
+  return in_vram ? enter_as_shadow(p, page, start_ns, err) : enter_ram(p, page, false, start_ns, err);
+}
+
+int emuv_pager_home_reserve(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
+{
+  if (!p->ram_policy) {
+    for (uint32_t i = first; i < first + n; i++) {
+      forget_nvme(p, i);
+      if (!(p->state[i] & EMUV_PAGE_RAM)) p->ram_used++;
+      p->state[i] |= EMUV_PAGE_RAM;
+    }
+    return 0;
+  }
+  for (uint32_t i = first; i < first + n; i++) {
+    int rc = reserve_one(p, i, start_ns, err);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+void emuv_pager_home_left(struct emuv_pager *p, uint32_t page)
+{
+  if (!p->ram_policy || !(p->state[page] & EMUV_PAGE_SHADOW)) return;
+  double unused = 0;
+  unshadow(p, page);
+  (void)enter_ram(p, page, true, &unused, NULL); /* it owns its frame: nothing can fail */
+}
+
+static int place_one(struct emuv_pager *p, uint32_t page, struct emuv_err *err)
+{
+  double start = 0;
+  if (p->ram_used < p->env.ram_frames) {
+    if (p->ram_policy) return enter_ram(p, page, false, &start, err);
+    p->state[page] |= EMUV_PAGE_RAM;
+    p->ram_used++;
+    return 0;
+  }
+  if (p->nvme_used == p->env.nvme_frames)
+    return emuv_err_set(err, EMUV_ERR_NOSPACE, "RAM and NVMe together cannot hold the data: page %u of %u has no place",
+                        page, p->env.n_pages);
+  p->state[page] |= EMUV_PAGE_NVME;
+  p->nvme_used++;
+  return 0;
+}
+
+int emuv_pager_home_place(struct emuv_pager *p, struct emuv_err *err)
+{
+  for (uint32_t i = 0; i < p->env.n_pages; i++) {
+    if (p->next_use) p->next_use[i] = p->env.first_use ? p->env.first_use[i] : EMUV_NEVER;
+    if (!p->env.initial[i]) continue;
+    int rc = place_one(p, i, err);
+    if (rc) return rc;
+  }
+  /* Data that came from a file is still there: NVMe keeps copies of RAM pages while it has room. */
+  for (uint32_t i = 0; i < p->env.n_pages && p->ram_policy && p->nvme_used < p->env.nvme_frames; i++) {
+    if (!(p->state[i] & EMUV_PAGE_RAM) || (p->state[i] & EMUV_PAGE_NVME)) continue;
+    p->state[i] |= EMUV_PAGE_NVME;
+    p->nvme_used++;
+  }
+  return 0;
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The tier that takes no time: counts what is moved, for testing the pager itself and for upper limits. */
+#include "runtime/tier/tier.h"
+
+static double count(struct emuv_tier *tier, struct emuv_channel *channel, uint32_t n, double earliest_ns)
+{
+  channel->bytes += n * tier->env.page_bytes;
+  channel->requests++;
+  return earliest_ns;
+}
+
+static double null_read(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
+{
+  (void)first;
+  return count(tier, &tier->read, n, earliest_ns);
+}
+
+static double null_write(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
+{
+  (void)first;
+  return count(tier, &tier->write, n, earliest_ns);
+}
+
+const struct emuv_tier_ops emuv_tier_null = {
+    .name = "null",
+    .summary = "takes no time and counts bytes, for testing the pager itself",
+    .read = null_read,
+    .write = null_write,
+};
