@@ -17,6 +17,7 @@
 extern const struct emuv_source_ops emuv_source_pattern;
 
 enum { ALIGN_BYTES = 512, VALUE_BYTES = 2 };
+static const double MAX_REFERENCES = 0x1p25; /* of all steps: about 4 GiB of ops; longer strings are for emuv-sim mrc */
 
 struct walk {
   const struct emuv_pattern *pattern;
@@ -97,6 +98,9 @@ static int check(const struct emuv_config *config, struct emuv_err *err)
     return emuv_err_set(err, EMUV_ERR_RANGE, "pattern.object, pattern.objects and pattern.references must be positive");
   if (__builtin_mul_overflow(p->object, p->objects, &bytes) || bytes >> 62)
     return emuv_err_set(err, EMUV_ERR_RANGE, "pattern.object x pattern.objects is more than 2^62 bytes");
+  if ((double)p->references * ((double)config->warmup + (double)config->tokens) > MAX_REFERENCES)
+    return emuv_err_set(err, EMUV_ERR_RANGE,
+                        "pattern.references x (warmup + tokens) is more than 2^25; use emuv-sim mrc");
   if (!find_kind(p->kind)) {
     emuv_err_set(err, EMUV_ERR_INPUT, "unknown pattern \"%s\"", p->kind);
     return err ? emuv_err_hint(err, "patterns are cyclic, zipf, random, stride") : EMUV_ERR_INPUT;

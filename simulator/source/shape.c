@@ -121,7 +121,7 @@ int emuv_model_check(const struct emuv_model *model, struct emuv_err *err)
       {"model.kv_heads", model->kv_heads, model->heads},
       {"model.intermediate", model->intermediate, 1u << 22},
       {"model.vocab", model->vocab, 1u << 26},
-      {"model.experts", model->experts, 1u << 12},
+      {"model.experts", model->experts, 1u << 16},
       {"model.experts_per_token", model->experts_per_token, model->experts},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
