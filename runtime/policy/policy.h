@@ -2,12 +2,14 @@
 /* Eviction policies: which resident page leaves when a frame is needed.
  *
  * A policy is one file ending in a const vtable, and one line in policies.def. State is one block of state_bytes()
- * bytes that the caller allocates zeroed and frees: no allocation, no hashing and no I/O on the hot path. Pages are dense
- * ids 0 .. n_pages-1. The hot calls take runs of consecutive pages, so that one indirect call serves many pages.
+ * bytes that the caller allocates zeroed and frees: no allocation, no hashing and no I/O on the hot path. Pages are
+ * dense ids 0 .. n_pages-1. The hot calls take runs of consecutive pages, so that one indirect call serves many pages.
  *
  * Order of references is program order and is exact: `fill` chooses each victim immediately before the insertion that
  * needs its frame, so counts equal those of a simulator that handles one reference at a time.
- * A state belongs to one thread. Write a new one by copying skeleton.c. */
+ * Pins may change between calls. What a policy does with a pinned page that it would have chosen is its own business
+ * and stands in its file: lru, fifo and clock treat it as just used, the others skip it. Limits: n_pages >= 1, and
+ * n_pages + n_refs below UINT32_MAX. A state belongs to one thread. Write a new one by copying skeleton.c. */
 #ifndef EMUV_POLICY_POLICY_H
 #define EMUV_POLICY_POLICY_H
 
@@ -26,10 +28,10 @@ enum emuv_policy_flag {
 };
 
 struct emuv_policy_env {
-  uint32_t n_pages;        /* ids are below this */
-  uint32_t capacity;       /* frames; at most this many pages are resident; >= 1 */
-  uint32_t n_refs;         /* length of the reference string where it is known (NEEDS_FUTURE), else 0 */
-  const uint8_t *pinned;   /* one byte per page, non-zero = must not be chosen; NULL = nothing is ever pinned */
+  uint32_t n_pages;      /* ids are below this */
+  uint32_t capacity;     /* frames; at most this many pages are resident; >= 1 */
+  uint32_t n_refs;       /* length of the reference string where it is known (NEEDS_FUTURE), else 0 */
+  const uint8_t *pinned; /* one byte per page, non-zero = must not be chosen; NULL = nothing is ever pinned */
   uint64_t seed;
 };
 
@@ -47,12 +49,14 @@ struct emuv_policy_ops {
   /* Pages first .. first+n-1 are not resident and become so, in order. The first n_free of them take free frames; each
    * later one evicts a victim first (unpinned; it may be a page that this very call inserted). Victims go to
    * victims[0..]. Stops early when nothing can be evicted. Returns how many pages were inserted; the number of victims
-   * is max(0, inserted - n_free). For a page loaded ahead of its use, next[i] is that coming use. */
+   * is max(0, inserted - n_free). For a page loaded ahead of its use, next[i] is that coming use; as each position of
+   * the reference string belongs to one page, no two resident pages ever have the same next use. */
   uint32_t (*fill)(void *state, uint32_t first, uint32_t n, uint32_t n_free, const uint32_t *next, uint32_t *victims);
   /* Forgets a resident page (freed, or taken away by the pager). */
   void (*drop)(void *state, uint32_t page);
   /* The whole reference string with `capacity` frames, nothing pinned: hit or insert with eviction. Returns misses.
-   * next as in touch, one per reference. State must be fresh. This is the path that `emuv-sim mrc` times. */
+   * next as in touch, one per reference; with NEEDS_FUTURE n is env->n_refs. State must be fresh, and can only be freed
+   * afterwards. n + n_pages is below UINT32_MAX. This is the path that `emuv-sim mrc` times. */
   uint64_t (*replay)(void *state, const uint32_t *refs, const uint32_t *next, size_t n);
   /* Pages that the policy holds resident. */
   uint32_t (*size)(const void *state);
