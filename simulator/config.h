@@ -13,35 +13,35 @@ typedef char emuv_text[EMUV_OPTION_STRING_SIZE];
 
 /* Keys hw.*; presets in scenarios/hardware/NAME.yaml. Rates in bytes per second, times in nanoseconds. */
 struct emuv_hardware {
-  emuv_text preset;         /* hw.preset (also written `hardware: NAME`) */
-  emuv_text gpu;            /* marketing name */
-  emuv_text link;           /* "PCIe 4.0 x16" */
-  uint64_t vram;            /* bytes on the card */
-  double vram_rate;         /* peak memory bandwidth */
-  double vram_efficiency;   /* share of it that large streaming kernels reach, 0..1 */
-  double flops;             /* peak dense fp16/bf16 tensor FLOP/s (fp32 accumulate) */
-  double flops_efficiency;  /* share that large matrix products reach, 0..1 */
-  double launch;            /* GPU time lost per kernel launch (back-to-back kernels), ns */
+  emuv_text preset;           /* hw.preset (also written `hardware: NAME`) */
+  emuv_text gpu;              /* marketing name */
+  emuv_text link;             /* "PCIe 4.0 x16" */
+  uint64_t vram;              /* bytes on the card */
+  double vram_rate;           /* peak memory bandwidth */
+  double vram_efficiency;     /* share of it that large streaming kernels reach, 0..1 */
+  double flops;               /* peak dense fp16/bf16 tensor FLOP/s (fp32 accumulate) */
+  double flops_efficiency;    /* share that large matrix products reach, 0..1 */
+  double launch;              /* GPU time lost per kernel launch (back-to-back kernels), ns */
   struct emuv_curve h2d, d2h; /* pinned copies by size, one copy engine per direction */
-  double duplex_rate;       /* both directions together, sum */
-  double zero_copy_rate;    /* kernels reading pinned host memory in place */
-  double pageable_rate;     /* synchronous copies from pageable host memory */
-  double copy_sync;         /* fixed cost of one synchronous copy (copy + stream synchronise, small), ns */
-  double fault;             /* software pager: host cost of handling one demand fault batch, ns */
-  double um_fault_batch;    /* unified memory: one fault batch, ns */
-  uint64_t um_batch_bytes;  /* unified memory: bytes that one fault batch brings on a sequential scan */
+  double duplex_rate;         /* both directions together, sum */
+  double zero_copy_rate;      /* kernels reading pinned host memory in place */
+  double pageable_rate;       /* synchronous copies from pageable host memory */
+  double copy_sync;           /* fixed cost of one synchronous copy (copy + stream synchronise, small), ns */
+  double fault;               /* software pager: host cost of handling one demand fault batch, ns */
+  double um_fault_batch;      /* unified memory: one fault batch, ns */
+  uint64_t um_batch_bytes;    /* unified memory: bytes that one fault batch brings on a sequential scan */
   struct emuv_curve nvme_read, nvme_write; /* by request size at the queue depth that the pager uses */
-  double nvme_latency;      /* one request, ns */
-  double power_idle, power_busy; /* board power, watts; 0 = no power model */
+  double nvme_latency;                     /* one request, ns */
+  double power_idle, power_busy;           /* board power, watts; 0 = no power model */
 };
 
 /* Keys model.*; presets in scenarios/models/NAME.yaml, or a Hugging Face config.json. */
 struct emuv_model {
-  emuv_text preset;  /* model.preset (also written `model: NAME` or `model: path/config.json`) */
+  emuv_text preset; /* model.preset (also written `model: NAME` or `model: path/config.json`) */
   uint64_t layers, hidden, heads, kv_heads, head_dim, intermediate, vocab;
-  uint64_t experts;             /* 1 = dense */
-  uint64_t experts_per_token;   /* 1 for dense */
-  uint64_t mlp_matrices;        /* 3 = gated (Llama), 2 = plain */
+  uint64_t experts;           /* 1 = dense */
+  uint64_t experts_per_token; /* 1 for dense */
+  uint64_t mlp_matrices;      /* 3 = gated (Llama), 2 = plain */
   bool tied_embeddings;
 };
 
@@ -63,16 +63,16 @@ struct emuv_config {
   struct emuv_model model;
   struct emuv_pattern pattern;
   struct emuv_hardware hw;
-  uint64_t weight_bits, kv_bits; /* 16 8 4 ... */
-  uint64_t weight_group;         /* quantised weights: values per scale (and zero point); 0 = none */
+  uint64_t weight_bits, kv_bits;           /* 16 8 4 ... */
+  uint64_t weight_group;                   /* quantised weights: values per scale (and zero point); 0 = none */
   uint64_t batch, context, prompt, tokens; /* prompt: prefill tokens (0 = decode only); tokens: decode steps timed */
-  uint64_t warmup;               /* steps run before the clock starts */
-  double routing_skew;           /* experts: Zipf exponent of expert popularity, 0 = uniform */
-  double routing_repeat;         /* experts: probability that a token takes the experts of the token before */
-  uint64_t launches_per_layer;   /* kernels that the framework launches per decoder layer and step */
-  double launch_host;            /* host time per launch, ns (eager PyTorch: tens of us; CUDA graphs: about 1) */
-  double activation_scale;       /* activation workspace in units of batch x tokens x (hidden + intermediate) x 2 B */
-  uint64_t vram, ram, nvme;      /* capacities; vram 0 = the card's */
+  uint64_t warmup;                         /* steps run before the clock starts */
+  double routing_skew;                     /* experts: Zipf exponent of expert popularity, 0 = uniform */
+  double routing_repeat;                   /* experts: probability that a token takes the experts of the token before */
+  uint64_t launches_per_layer;             /* kernels that the framework launches per decoder layer and step */
+  double launch_host;       /* host time per launch, ns (eager PyTorch: tens of us; CUDA graphs: about 1) */
+  double activation_scale;  /* activation workspace in units of batch x tokens x (hidden + intermediate) x 2 B */
+  uint64_t vram, ram, nvme; /* capacities; vram 0 = the card's */
   uint64_t page_size;
   emuv_text policy, prefetch, strategy;
   uint64_t lookahead; /* bytes that may be loaded ahead of use (0 = strategy's own choice) */
