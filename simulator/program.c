@@ -108,17 +108,44 @@ static void walk(struct builder *b)
   if (b->p->step_first_slice) b->p->step_first_slice[b->w->n_steps] = (uint32_t)b->slices;
 }
 
-/* A page holds data at the start unless the first thing that happens to it is being written whole. Pages that a fresh
- * buffer touches only in part are rounded to the whole: their first write makes them. */
-static void find_initial(struct emuv_program *p, const struct emuv_workload *w, uint8_t *seen)
+/* What earlier ranges of the program have written whole in one segment; one interval that grows is enough for appended
+ * caches and for buffers. */
+struct written {
+  uint64_t from, to;
+};
+
+static void grow(struct written *w, uint64_t from, uint64_t to)
 {
-  (void)w;
-  for (size_t r = 0; r < p->n_runs; r++)
-    for (uint32_t i = p->runs[r].first; i < p->runs[r].first + p->runs[r].n; i++) {
-      if (seen[i]) continue;
-      seen[i] = 1;
-      p->initial[i] = !(p->runs[r].flags & EMUV_RUN_NEW);
-    }
+  if (from > w->to || to < w->from || w->from == w->to) {
+    *w = (struct written){from, to};
+    return;
+  }
+  if (from < w->from) w->from = from;
+  if (to > w->to) w->to = to;
+}
+
+static void note_range(struct emuv_program *p, const struct emuv_range *r, struct written *w)
+{
+  uint64_t end = r->offset + r->bytes, page = p->page_bytes;
+  if (r->flags & EMUV_RANGE_NEW) {
+    grow(w, r->offset, end);
+    return;
+  }
+  for (uint64_t i = r->offset / page; i * page < end; i++) {
+    if (p->initial[i]) continue;
+    uint64_t from = i * page > r->offset ? i * page : r->offset, to = (i + 1) * page < end ? (i + 1) * page : end;
+    p->initial[i] = from < w->from || to > w->to;
+  }
+}
+
+/* A page holds data at the start when some byte of it is used before the run itself has written it. */
+static int find_initial(struct emuv_program *p, const struct emuv_workload *w, struct emuv_err *err)
+{
+  struct written *written = calloc(w->n_segments + 1, sizeof *written);
+  if (!written) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %zu segments", w->n_segments);
+  for (size_t r = 0; r < w->n_ranges; r++) note_range(p, &w->ranges[r], &written[w->ranges[r].segment]);
+  free(written);
+  return 0;
 }
 
 static int compare_layer(const void *a, const void *b)
@@ -183,11 +210,8 @@ static int fill(struct emuv_program *p, struct builder *b, struct emuv_err *err)
   int rc = allocate(p, b, err);
   if (rc) return rc;
   walk(b);
-  uint8_t *seen = calloc(p->n_pages + 1, 1);
-  if (!seen) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", p->n_pages);
-  find_initial(p, b->w, seen);
-  free(seen);
-  return build_layers(p, b->w, err);
+  rc = find_initial(p, b->w, err);
+  return rc ? rc : build_layers(p, b->w, err);
 }
 
 int emuv_program_build(const struct emuv_workload *w, uint64_t page_bytes, uint64_t slice_bytes, struct emuv_program *p,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A workload in bytes: segments of one virtual address space, and the launches ("ops") that read and write ranges of it,
- * grouped in steps (one decoded token, one prefill, one training step). Independent of page size and hardware, so one
- * workload serves a whole sweep; it is immutable once built and may be read from any thread. Owned by its builder;
+/* A workload in bytes: segments of one virtual address space, and the launches ("ops") that read and write ranges of
+ * it, grouped in steps (one decoded token, one prefill, one training step). Independent of page size and hardware, so
+ * one workload serves a whole sweep; it is immutable once built and may be read from any thread. Owned by its builder;
  * freed with emuv_workload_free. */
 #ifndef EMUV_SIMULATOR_WORKLOAD_H
 #define EMUV_SIMULATOR_WORKLOAD_H
@@ -37,14 +37,14 @@ struct emuv_range {
 struct emuv_op {
   uint32_t first_range, n_ranges;
   uint32_t step;
-  int32_t layer;      /* -1 = none */
-  uint32_t launches;  /* kernels that this op stands for (host cost and launch cost are paid for each) */
-  bool sync;          /* the host waits for the GPU after this op (end of a token, .item(), device-to-host copy) */
-  double flops;       /* floating-point operations */
-  double bytes;       /* device memory traffic in bytes for the roofline (>= the bytes of its ranges as a rule) */
-  double kernel_ns;   /* measured GPU time, all launches together; 0 = roofline */
-  double host_ns;     /* measured host time before it is issued, waits excluded; 0 = launches x launch_host */
-  char name[24];      /* "qkv", "attention", "o", "gate_up", "down", "head", or a kernel's short name */
+  int32_t layer;     /* -1 = none */
+  uint32_t launches; /* kernels that this op stands for (host cost and launch cost are paid for each) */
+  bool sync;         /* the host waits for the GPU after this op (end of a token, .item(), device-to-host copy) */
+  double flops;      /* floating-point operations */
+  double bytes;      /* device memory traffic in bytes for the roofline (>= the bytes of its ranges as a rule) */
+  double kernel_ns;  /* measured GPU time, all launches together; 0 = roofline */
+  double host_ns;    /* measured host time before it is issued, waits excluded; 0 = launches x launch_host */
+  char name[24];     /* "qkv", "attention", "o", "gate_up", "down", "head", or a kernel's short name */
 };
 
 struct emuv_step {
@@ -60,6 +60,7 @@ struct emuv_workload {
   struct emuv_step *steps;
   size_t n_segments, n_ranges, n_ops, n_steps;
   size_t cap_segments, cap_ranges, cap_ops, cap_steps;
+  size_t warmup_steps;    /* the first steps, run before the clock starts */
   uint64_t address_bytes; /* end of the last segment */
   uint64_t weight_bytes;  /* sum of WEIGHT segments */
   uint64_t parameters;    /* model parameters, 0 = not a model */
@@ -71,8 +72,8 @@ struct emuv_workload {
 /* Builders: append and return the new index through *index (may be NULL). Offsets of segments are assigned in order,
  * aligned to `align` bytes (a power of two; real allocators use 256 or 512). EMUV_ERR_NOMEM, or EMUV_ERR_RANGE when the
  * address space would overflow 2^62 bytes. */
-int emuv_workload_segment(struct emuv_workload *w, const char *name, uint64_t bytes, enum emuv_segment_kind kind, int32_t layer,
-                          uint64_t align, uint32_t *index, struct emuv_err *err);
+int emuv_workload_segment(struct emuv_workload *w, const char *name, uint64_t bytes, enum emuv_segment_kind kind,
+                          int32_t layer, uint64_t align, uint32_t *index, struct emuv_err *err);
 /* Starts a step; ops that follow belong to it. */
 int emuv_workload_step(struct emuv_workload *w, uint64_t tokens, bool prefill, struct emuv_err *err);
 /* Appends a copy of *op (first_range, n_ranges and step are set here); ranges that follow belong to it. */

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The pager on the virtual clock. For each slice of each launch: its pages are referenced (absent ones are faulted in
+ * while the compute stream waits), the slice runs, and the prefetcher proposes what to load ahead while it runs. A
+ * frame that is taken from a page of the running slice is free only when the slice has ended. */
+#include "simulator/strategy/paging.h"
+
+#include "runtime/core/pager.h"
+#include "simulator/program.h"
+#include "simulator/timeline.h"
+
+#include <stdlib.h>
+
+enum { LOOKAHEAD_SLICES = 8, MAX_PROPOSALS = 4096 };
+
+struct run {
+  const struct emuv_config *c;
+  const struct emuv_workload *w;
+  const struct emuv_paging *how;
+  struct emuv_program program;
+  struct emuv_pager pager;
+  struct emuv_tier ram, nvme;
+  struct emuv_timeline t;
+  struct emuv_prefetch_env prefetch_env;
+  void *prefetch_state;
+  struct emuv_page_run *proposals;
+  uint32_t *next, *first_use; /* policies that need the future */
+  uint8_t *pinnable;          /* per page: the user wants it kept; NULL = none */
+  uint32_t window_pages;
+  struct emuv_pager_counts start; /* counters at the start of the timed part */
+  double link_start_ns, disk_start_ns;
+};
+
+static void open_tiers(struct run *r)
+{
+  const struct emuv_hardware *hw = &r->c->hw;
+  const struct emuv_tier_ops *model = emuv_tier_find("model");
+  r->ram = (struct emuv_tier){.ops = model};
+  r->ram.env = (struct emuv_tier_env){
+      .page_bytes = r->how->page_bytes, .coalesce_bytes = r->how->coalesce_bytes, .read = hw->h2d, .write = hw->d2h};
+  r->nvme = (struct emuv_tier){.ops = model};
+  r->nvme.env = (struct emuv_tier_env){.page_bytes = r->how->page_bytes,
+                                       .coalesce_bytes = r->how->coalesce_bytes,
+                                       .read = hw->nvme_read,
+                                       .write = hw->nvme_write,
+                                       .latency_ns = hw->nvme_latency,
+                                       .half_duplex = true};
+}
+
+static uint32_t frames(uint64_t bytes, uint64_t page)
+{
+  uint64_t n = bytes / page;
+  return n > INT32_MAX ? INT32_MAX : (uint32_t)n;
+}
+
+static int build_future(struct run *r, struct emuv_err *err)
+{
+  if (!(r->how->policy->flags & EMUV_POLICY_NEEDS_FUTURE)) return 0;
+  r->next = malloc((r->program.n_refs + 1) * sizeof *r->next);
+  r->first_use = malloc((r->program.n_pages + 1) * sizeof *r->first_use);
+  if (!r->next || !r->first_use)
+    return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u references", r->program.n_refs);
+  emuv_program_next_uses(&r->program, r->next, r->first_use); /* after the backward pass `last` is the first use */
+  return 0;
+}
+
+static int open_pager(struct run *r, struct emuv_err *err)
+{
+  uint64_t page = r->how->page_bytes;
+  struct emuv_pager_env env = {.n_pages = r->program.n_pages,
+                               .page_bytes = page,
+                               .vram_frames = frames(r->c->vram, page),
+                               .ram_frames = frames(r->c->ram, page),
+                               .nvme_frames = frames(r->c->nvme, page),
+                               .policy = r->how->policy,
+                               .seed = r->c->seed,
+                               .n_refs = r->program.n_refs,
+                               .write_through = r->c->write[0] == 't',
+                               .always_write_back = r->how->always_write_back,
+                               .initial = r->program.initial,
+                               .first_use = r->first_use,
+                               .ram = &r->ram,
+                               .nvme = &r->nvme};
+  if (env.vram_frames > env.n_pages) env.vram_frames = env.n_pages; /* more frames than pages change nothing */
+  return emuv_pager_init(&r->pager, &env, err);
+}
+
+static void choose_window(struct run *r)
+{
+  uint64_t bytes = r->how->lookahead_bytes ? r->how->lookahead_bytes : LOOKAHEAD_SLICES * r->c->slice;
+  uint64_t pages = bytes / r->how->page_bytes, quarter = r->pager.env.vram_frames / 4;
+  if (pages < 2) pages = 2;
+  if (pages > quarter) pages = quarter;
+  r->window_pages = (uint32_t)pages;
+}
+
+static int open_prefetcher(struct run *r, struct emuv_err *err)
+{
+  choose_window(r);
+  r->prefetch_env = (struct emuv_prefetch_env){.program = &r->program,
+                                               .state = r->pager.state,
+                                               .depth_pages = r->window_pages,
+                                               .skip_dynamic = r->how->skip_dynamic};
+  r->prefetch_state = calloc(1, r->how->prefetch->state_bytes(&r->prefetch_env) + 64);
+  r->proposals = calloc(MAX_PROPOSALS, sizeof *r->proposals);
+  if (!r->prefetch_state || !r->proposals) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for the prefetcher");
+  r->how->prefetch->init(r->prefetch_state, &r->prefetch_env);
+  return 0;
+}
+
+static void mark_segment(uint8_t *pinnable, const struct emuv_segment *s, uint64_t page)
+{
+  for (uint64_t i = s->offset / page; i * page < s->offset + s->bytes; i++) pinnable[i] = 1;
+}
+
+static int find_pinnable(struct run *r, struct emuv_err *err)
+{
+  if (r->c->pin[0] == 'n') return 0; /* none */
+  enum emuv_segment_kind kind = r->c->pin[0] == 'k' ? EMUV_SEGMENT_KV : EMUV_SEGMENT_WEIGHT;
+  r->pinnable = calloc(r->program.n_pages + 1, 1);
+  if (!r->pinnable) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", r->program.n_pages);
+  for (size_t i = 0; i < r->w->n_segments; i++)
+    if (r->w->segments[i].kind == kind && r->w->segments[i].bytes)
+      mark_segment(r->pinnable, &r->w->segments[i], r->how->page_bytes);
+  return 0;
+}
+
+static int open_all(struct run *r, struct emuv_err *err)
+{
+  open_tiers(r);
+  int rc = emuv_program_build(r->w, r->how->page_bytes, r->c->slice, &r->program, err);
+  if (!rc) rc = build_future(r, err);
+  if (!rc) rc = open_pager(r, err);
+  if (!rc) rc = open_prefetcher(r, err);
+  if (!rc) rc = find_pinnable(r, err);
+  emuv_timeline_init(&r->t, r->c);
+  return rc;
+}
+
+static void close_all(struct run *r)
+{
+  emuv_program_free(&r->program);
+  emuv_pager_free(&r->pager);
+  free(r->prefetch_state);
+  free(r->proposals);
+  free(r->next);
+  free(r->first_use);
+  free(r->pinnable);
+}
+
+static int touch_slice(struct run *r, const struct emuv_slice *s, uint32_t index, double start,
+                       struct emuv_pager_outcome *out, struct emuv_err *err)
+{
+  uint32_t ref = s->first_ref;
+  for (uint32_t i = 0; i < s->n_runs; i++) {
+    const struct emuv_page_run *run = &r->program.runs[s->first_run + i];
+    int rc = emuv_pager_access(&r->pager, run->first, run->n, run->flags & EMUV_RUN_WRITE, index,
+                               r->next ? r->next + ref : NULL, start, out, err);
+    if (rc) return rc;
+    ref += run->n;
+  }
+  return 0;
+}
+
+static double fault_cost(const struct run *r, uint32_t faults)
+{
+  if (!faults) return 0;
+  uint64_t bytes = faults * r->how->page_bytes, batch = r->how->fault_batch_bytes;
+  return r->how->fault_ns * (double)(batch ? (bytes + batch - 1) / batch : 1);
+}
+
+static int after_slice(struct run *r, const struct emuv_slice *s, struct emuv_err *err)
+{
+  for (uint32_t i = 0; i < s->n_runs; i++) {
+    const struct emuv_page_run *run = &r->program.runs[s->first_run + i];
+    if (r->pager.env.write_through && (run->flags & EMUV_RUN_WRITE)) {
+      int rc = emuv_pager_write_through(&r->pager, run->first, run->n, r->t.gpu_ns, err);
+      if (rc) return rc;
+    }
+    if (r->pinnable && r->pinnable[run->first])
+      emuv_pager_pin(&r->pager, run->first, run->n, r->window_pages + r->pager.env.vram_frames / 8 + 1);
+  }
+  return 0;
+}
+
+static uint32_t prefetch_budget(const struct run *r)
+{
+  uint32_t pinned = r->pager.n_pinned, spare = r->pager.env.vram_frames - 1;
+  uint32_t window = r->window_pages > r->pager.n_ahead ? r->window_pages - r->pager.n_ahead : 0;
+  uint32_t room = spare > pinned ? spare - pinned : 0;
+  return window < room ? window : room;
+}
+
+static int prefetch(struct run *r, uint32_t slice, uint32_t faults, double issue_ns, struct emuv_err *err)
+{
+  uint32_t budget = prefetch_budget(r);
+  if (!budget) return 0;
+  uint32_t n = r->how->prefetch->propose(r->prefetch_state, slice, faults, budget, r->proposals, MAX_PROPOSALS);
+  for (uint32_t i = 0; i < n; i++) {
+    int64_t rc =
+        emuv_pager_prefetch(&r->pager, r->proposals[i].first, r->proposals[i].n, slice, r->t.gpu_ns, issue_ns, err);
+    if (rc < 0) return (int)rc;
+  }
+  return 0;
+}
+
+static int run_slice(struct run *r, uint32_t index, struct emuv_err *err)
+{
+  const struct emuv_slice *s = &r->program.slices[index];
+  const struct emuv_op *op = &r->w->ops[s->op];
+  if (s->opens_op) emuv_timeline_issue(&r->t, op);
+  double start = r->t.gpu_ns > r->t.issue_ns ? r->t.gpu_ns : r->t.issue_ns;
+  struct emuv_pager_outcome out = {.ready_ns = 0};
+  int rc = touch_slice(r, s, index, start, &out, err);
+  if (rc) return rc;
+  if (out.faults) out.ready_ns += fault_cost(r, out.faults);
+  emuv_timeline_run(&r->t, out.ready_ns, out.waits_for_nvme, emuv_timeline_kernel_ns(r->c, op) * s->share, 0);
+  bool closes = index + 1 == r->program.n_slices || r->program.slices[index + 1].opens_op;
+  if (closes) emuv_timeline_finish(&r->t, op);
+  rc = after_slice(r, s, err);
+  if (!rc) rc = prefetch(r, index, out.faults, start, err);
+#ifdef EMUV_CHECK_INVARIANTS
+  if (!rc && r->program.n_pages < 4096) rc = emuv_pager_check(&r->pager, err);
+#endif
+  return rc;
+}
+
+static void start_timed_part(struct run *r)
+{
+  r->start = r->pager.count;
+  r->link_start_ns = r->ram.read.busy_ns;
+  r->disk_start_ns = r->nvme.read.busy_ns + r->nvme.write.busy_ns;
+}
+
+static int run_steps(struct run *r, struct emuv_metrics *m, struct emuv_err *err)
+{
+  for (size_t s = 0; s < r->w->n_steps; s++) {
+    if (s == r->w->warmup_steps) start_timed_part(r);
+    emuv_timeline_step_begin(&r->t, r->w, s);
+    for (uint32_t i = r->program.step_first_slice[s]; i < r->program.step_first_slice[s + 1]; i++) {
+      int rc = run_slice(r, i, err);
+      if (rc) return rc;
+    }
+    emuv_timeline_step_end(&r->t, r->w, s, m);
+  }
+  return emuv_pager_check(&r->pager, err);
+}
+
+static void report(const struct run *r, struct emuv_metrics *m)
+{
+  const struct emuv_pager_counts *c = &r->pager.count, *s = &r->start;
+  uint64_t page = r->how->page_bytes;
+  m->accesses = c->accesses - s->accesses;
+  m->hits = c->hits - s->hits;
+  m->faults = c->faults - s->faults;
+  m->births = c->births - s->births;
+  m->fault_bytes = (c->fault_up - s->fault_up) * page;
+  m->prefetch_bytes = (c->ahead_up - s->ahead_up) * page;
+  m->h2d_bytes = (c->up - s->up) * page;
+  m->d2h_bytes = m->writeback_bytes = (c->down - s->down) * page;
+  m->nvme_read_bytes = (c->nvme_read - s->nvme_read) * page;
+  m->nvme_write_bytes = (c->nvme_write - s->nvme_write) * page;
+  m->prefetch_issued = c->ahead_issued - s->ahead_issued;
+  m->prefetch_used = c->ahead_used - s->ahead_used;
+  m->evicted = c->evicted - s->evicted;
+  m->peak_vram_bytes = r->pager.peak_used * page;
+  m->link_busy_s = (r->ram.read.busy_ns - r->link_start_ns) * 1e-9;
+  m->disk_busy_s = (r->nvme.read.busy_ns + r->nvme.write.busy_ns - r->disk_start_ns) * 1e-9;
+  emuv_timeline_report(&r->t, m);
+}
+
+int emuv_paging_run(const struct emuv_config *config, const struct emuv_workload *workload,
+                    const struct emuv_paging *paging, struct emuv_metrics *m, struct emuv_err *err)
+{
+  struct run *r = calloc(1, sizeof *r);
+  if (!r) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for a run");
+  r->c = config;
+  r->w = workload;
+  r->how = paging;
+  int rc = open_all(r, err);
+  if (!rc) rc = run_steps(r, m, err);
+  if (!rc) report(r, m);
+  close_all(r);
+  free(r);
+  return rc ? rc : emuv_bound_compute(config, workload, false, m, err);
+}
