@@ -146,6 +146,7 @@ static int build(const struct emuv_config *config, struct emuv_workload *w, stru
   rc = walk_init(&walk, config, next == next_zipf, err);
   snprintf(w->name, sizeof w->name, "pattern:%.40s", p->kind);
   strcpy(w->work_unit, "access");
+  w->warmup_steps = config->warmup;
   if (rc == 0)
     rc = emuv_workload_segment(w, "objects", p->object * p->objects, EMUV_SEGMENT_OTHER, -1, ALIGN_BYTES, NULL, err);
   for (uint64_t i = 0; rc == 0 && i < config->warmup + config->tokens; i++) rc = add_step(w, &walk, next, err);

@@ -40,11 +40,12 @@ static int add_step(struct emuv_workload *w, struct emuv_err *err)
   return emuv_workload_range(w, 1, 0, bytes, EMUV_RANGE_READ | EMUV_RANGE_WRITE, err);
 }
 
-/* Warm-up steps come first; the simulator starts the clock after config->warmup steps. On failure free the workload. */
+/* Warm-up steps come first; the simulator starts the clock after w->warmup_steps. On failure free the workload. */
 static int build(const struct emuv_config *config, struct emuv_workload *w, struct emuv_err *err)
 {
   strcpy(w->name, "skeleton");
   strcpy(w->work_unit, "step");
+  w->warmup_steps = config->warmup;
   int rc = add_segments(config, w, err);
   for (uint64_t i = 0; rc == 0 && i < config->warmup + config->tokens; i++) rc = add_step(w, err);
   if (rc != 0) emuv_workload_free(w);

@@ -344,6 +344,7 @@ static int build(const struct emuv_config *config, struct emuv_workload *w, stru
   if (rc != 0) return rc;
   snprintf(w->name, sizeof w->name, "transformer:%.48s", config->model.preset[0] ? config->model.preset : "custom");
   strcpy(w->work_unit, "token");
+  w->warmup_steps = config->warmup;
   w->parameters = emuv_model_parameters(&config->model);
   b.rc = builder_init(&b, config, w, err);
   add_steps(&b);

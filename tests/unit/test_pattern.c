@@ -47,6 +47,7 @@ static void one_op_per_reference(void **state)
   assert_int_equal(w.n_segments, 1);
   assert_int_equal(w.segments[0].bytes, 5 * 4096);
   assert_int_equal(w.n_steps, 2);
+  assert_int_equal(w.warmup_steps, 1);
   assert_int_equal(w.n_ops, 24);
   assert_int_equal(w.n_ranges, 24);
   assert_int_equal(w.steps[1].tokens, 12);

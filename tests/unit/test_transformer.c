@@ -54,6 +54,7 @@ static void decode_reads_each_weight_once(void **state)
   c.warmup = 1;
   struct emuv_workload w = build(&c);
   assert_int_equal(w.n_steps, 3);
+  assert_int_equal(w.warmup_steps, 1);
   for (size_t step = 0; step < 3; step++) {
     assert_int_equal(w.steps[step].n_ops, 2 + 5 * LAYERS);
     assert_int_equal(w.steps[step].tokens, 1);
