@@ -64,7 +64,9 @@ static int syntax_error(struct reader *r)
     (void)emuv_err_set(r->err, EMUV_ERR_INPUT, "YAML: %s", problem);
   if (strstr(problem, "cannot start any token") != NULL)
     (void)emuv_err_hint(r->err, "put the text in quotes; indent with spaces, not with tabs");
-  (void)emuv_yaml_place(r->input, (long)p->problem_mark.line + 1, (long)p->problem_mark.column + 1, r->err);
+  /* What is never closed is shown where it opens. */
+  const yaml_mark_t *mark = strstr(problem, "end of stream") != NULL ? &p->context_mark : &p->problem_mark;
+  (void)emuv_yaml_place(r->input, (long)mark->line + 1, (long)mark->column + 1, r->err);
   return EMUV_ERR_INPUT;
 }
 
@@ -308,7 +310,7 @@ static int read_value(struct reader *r, struct emuv_yaml_block *block, const str
 {
   const bool outer = block == &r->document->base;
   const char *shorthand = r->grammar->scenario ? group_option(key->name) : NULL;
-  const bool sweep = r->grammar->scenario && outer && strcmp(key->name, "sweep") == 0;
+  const bool sweep = r->grammar->scenario && strcmp(key->name, "sweep") == 0;
   const struct emuv_option *opt = find_option(shorthand != NULL ? shorthand : key->name);
   if (opt == NULL && !sweep) {
     (void)unknown_key(key->name, r->grammar->prefix, r->err);
@@ -317,8 +319,8 @@ static int read_value(struct reader *r, struct emuv_yaml_block *block, const str
   int rc = next(r);
   if (rc != EMUV_OK) return rc;
   if (sweep) {
-    if (r->document->n_sweep == 0) return read_sweep(r);
-    (void)emuv_err_set(r->err, EMUV_ERR_INPUT, "duplicate key \"sweep\"");
+    if (outer && r->document->n_sweep == 0) return read_sweep(r);
+    (void)emuv_err_set(r->err, EMUV_ERR_INPUT, outer ? "duplicate key \"sweep\"" : "a sweep inside a sweep");
     return at_key(r, key);
   }
   if (shorthand == NULL || r->event.type != YAML_MAPPING_START_EVENT) return add_option(r, block, key, opt);
@@ -365,7 +367,8 @@ static int read_start(struct reader *r)
   if (rc == EMUV_OK && r->event.type == YAML_DOCUMENT_START_EVENT) rc = next(r);
   if (rc != EMUV_OK || r->event.type == YAML_MAPPING_START_EVENT) return rc;
   bool empty = r->event.type == YAML_STREAM_END_EVENT ||
-               (r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.length == 0);
+               (r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.length == 0 &&
+                r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE);
   (void)emuv_err_set(r->err, EMUV_ERR_INPUT, empty ? "the file is empty" : "the file is not a map of keys");
   (void)emuv_err_hint(r->err, r->grammar->scenario ? "write lines such as `model: llama-2-7b` and `vram: 12GiB`"
                                                    : "write lines such as `vram: 24GiB`");
