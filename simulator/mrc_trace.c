@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Reference strings: memory, and the next use of every reference by one backward pass. */
+#include "simulator/mrc_trace.h"
+
+#include "runtime/policy/policy.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+void *emuv_mrc_alloc(size_t bytes)
+{
+  void *memory = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+  if (bytes >= (size_t)8 << 20) madvise(memory, bytes, MADV_HUGEPAGE);
+  return memory;
+}
+
+void emuv_mrc_free(void *memory, size_t bytes)
+{
+  if (memory) munmap(memory, bytes ? bytes : 1);
+}
+
+void emuv_mrc_trace_free(struct emuv_mrc_trace *t)
+{
+  emuv_mrc_free(t->refs, t->allocated * sizeof *t->refs);
+  *t = (struct emuv_mrc_trace){0};
+}
+
+uint32_t *emuv_mrc_next_uses(const struct emuv_mrc_trace *t)
+{
+  enum { AHEAD = 24 };
+  uint32_t *next = emuv_mrc_alloc(t->n * sizeof *next);
+  uint32_t *seen = emuv_mrc_alloc(t->n_pages * sizeof *seen);
+  if (next && seen) {
+    memset(seen, 0xff, t->n_pages * sizeof *seen);
+    for (size_t i = t->n; i-- > 0;) {
+      if (i >= AHEAD) __builtin_prefetch(&seen[t->refs[i - AHEAD]], 1);
+      next[i] = seen[t->refs[i]];
+      seen[t->refs[i]] = (uint32_t)i;
+    }
+  } else {
+    emuv_mrc_free(next, t->n * sizeof *next);
+    next = NULL;
+  }
+  emuv_mrc_free(seen, t->n_pages * sizeof *seen);
+  return next;
+}
