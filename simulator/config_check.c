@@ -33,31 +33,39 @@ static void set_policy(struct emuv_config *c, const char *policy, const char *pr
   set_name(c->prefetch, prefetch);
 }
 
-static void canonical_strategy(struct emuv_config *c)
+/* "slice" means that key, "model." all keys of the group. */
+static bool matches(const char *key, const char *name)
 {
-  if (is(c->strategy, "paged")) return;
-  c->coalesce = 0;
-  set_name(c->pin, "none");
-  if (is(c->strategy, "emuv")) {
-    set_policy(c, "auto", "auto");
-    return;
-  }
-  c->lookahead = 0;
-  if (is(c->strategy, "um")) {
-    set_policy(c, "lru", "none");
-    c->page_size = UM_BLOCK_BYTES;
-  } else
-    set_policy(c, "static", "none");
+  size_t n = strlen(name);
+  return name[n - 1] == '.' ? strncmp(key, name, n) == 0 : strcmp(key, name) == 0;
 }
 
-/* Keys of one group back to their defaults; preset names to "". */
+/* Keys back to their defaults. */
 static void reset_keys(struct emuv_config *c, const char *const *keys)
 {
   size_t n;
   const struct emuv_option *table = emuv_config_options(&n);
   for (; *keys != NULL; keys++)
     for (size_t i = 0; i < n; i++)
-      if (strncmp(table[i].key, *keys, strlen(*keys)) == 0) (void)emuv_option_parse(&table[i], c, table[i].def, NULL);
+      if (matches(table[i].key, *keys)) (void)emuv_option_parse(&table[i], c, table[i].def, NULL);
+}
+
+/* Only `paged` reads all keys of paging; `um` and `emuv` page too, in ways of their own; the others move no pages. */
+static void canonical_strategy(struct emuv_config *c)
+{
+  static const char *const of_paging[] = {"slice", "write", NULL};
+  if (is(c->strategy, "paged")) return;
+  c->lookahead = c->coalesce = 0;
+  set_name(c->pin, "none");
+  if (is(c->strategy, "emuv"))
+    set_policy(c, "auto", "auto");
+  else if (is(c->strategy, "um")) {
+    set_policy(c, "lru", "none");
+    c->page_size = UM_BLOCK_BYTES;
+  } else {
+    set_policy(c, "static", "none");
+    reset_keys(c, of_paging);
+  }
 }
 
 static void canonical_source(struct emuv_config *c)
