@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Source `trace`: a captured run (.emuv).
+ *
+ * Address space: tracer/format/space.h, one segment per extent that the run touches; what a launch does not touch, no
+ * segment holds. An operand whose access is not known counts as read. A launch cannot read more than its time allows,
+ * so an operand of class `bounded` that is larger than READ_RATE x kernel time (an embedding table of which one row is
+ * taken) is cut to that.
+ * Kinds: WEIGHT is what is larger than 64 KiB, is touched in at least half of the timed steps, by at most two calls per
+ * step, and is never written in them; everything else is OTHER: a trace does not tell the KV cache from activations.
+ * Steps: tracer/format/steps.h. Step 0 holds what comes before the first one (loading, and prefill unless a range marks
+ * it); it and the next config->warmup steps run before the clock starts. Of the rest, config->tokens are kept. A trace
+ * without steps is one timed step whose work units are accesses.
+ * Times: trace_time.h. One thread per build; only the name depends on the path. */
+#include "simulator/source/trace.h"
+
+#include "simulator/source/source.h"
+#include "simulator/source/trace_time.h"
+#include "tracer/format/order.h"
+#include "tracer/format/schema.h"
+#include "tracer/format/space.h"
+#include "tracer/format/steps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const struct emuv_source_ops emuv_source_trace;
+
+static const double READ_RATE = 10.0;             /* bytes per ns: above any card's memory, below its L2 */
+static const uint64_t READ_LEAST_BYTES = 1 << 20; /* an operand up to this is never cut */
+static const uint64_t WEIGHT_LEAST_BYTES = 64 << 10;
+enum { WEIGHT_CALLS_PER_STEP = 2 };
+
+/* What the timed steps do with an extent. */
+struct use {
+  uint32_t steps, calls;
+  uint32_t last_step; /* 1 + index, 0 = none yet */
+  size_t last_call;   /* 1 + index */
+  bool written;
+};
+
+struct build {
+  const struct emuv_config *config;
+  const struct emuv_trace_data *data;
+  struct emuv_workload *w;
+  struct emuv_trace_space space;
+  struct emuv_trace_order order;
+  struct emuv_trace_steps steps;
+  struct emuv_trace_cost *costs; /* by call */
+  struct use *uses;              /* by extent */
+  size_t first_timed, n_steps;   /* of steps.step */
+};
+
+/* ---- which steps ---- */
+
+static size_t min_size(size_t a, size_t b)
+{
+  return a < b ? a : b;
+}
+
+/* Step 0 and `warmup` more come first, but at least one step stays timed. */
+static void select_steps(struct build *b)
+{
+  b->n_steps = b->steps.n;
+  b->first_timed = 0;
+  if (b->steps.n < 2) return;
+  b->first_timed = 1 + min_size((size_t)b->config->warmup, b->steps.n - 2);
+  if (b->config->tokens) b->n_steps = min_size(b->steps.n, b->first_timed + (size_t)b->config->tokens);
+}
+
+/* ---- operands ---- */
+
+static uint64_t readable(const struct emuv_trace_operand *o, const struct emuv_trace_call *call, uint64_t bytes)
+{
+  if (o->cls == EMUV_TRACE_CLASS_EXACT || call->end_ns <= call->start_ns) return bytes;
+  double most = READ_RATE * (double)(call->end_ns - call->start_ns);
+  if (most < (double)READ_LEAST_BYTES) most = (double)READ_LEAST_BYTES;
+  return (double)bytes > most ? (uint64_t)most : bytes;
+}
+
+static bool locate(const struct build *b, const struct emuv_trace_call *call, const struct emuv_trace_operand *o,
+                   struct emuv_trace_place *place)
+{
+  bool bounded = o->cls != EMUV_TRACE_CLASS_EXACT;
+  if (!emuv_trace_space_find(&b->space, o->allocation, o->offset, o->bytes, bounded, place)) return false;
+  place->bytes = readable(o, call, place->bytes);
+  return true;
+}
+
+static uint32_t range_flags(const struct emuv_trace_operand *o)
+{
+  switch (o->access) {
+  case EMUV_TRACE_ACCESS_WRITE: return EMUV_RANGE_WRITE | (o->cls == EMUV_TRACE_CLASS_EXACT ? EMUV_RANGE_NEW : 0u);
+  case EMUV_TRACE_ACCESS_BOTH: return EMUV_RANGE_READ | EMUV_RANGE_WRITE;
+  default: return EMUV_RANGE_READ;
+  }
+}
+
+/* ---- segments ---- */
+
+static void note_use(struct use *u, uint32_t step, size_t call, bool write)
+{
+  u->steps += u->last_step != step + 1;
+  u->calls += u->last_call != call + 1;
+  u->last_step = step + 1;
+  u->last_call = call + 1;
+  u->written |= write;
+}
+
+static void note_call(struct build *b, uint32_t step, size_t index)
+{
+  const struct emuv_trace_call *call = &b->order.calls[index];
+  uint32_t n = emuv_trace_call_operands(b->data, call);
+  for (uint32_t i = 0; i < n; i++) {
+    struct emuv_trace_operand o = emuv_trace_call_operand(b->data, call, i);
+    struct emuv_trace_place place;
+    if (locate(b, call, &o, &place)) note_use(&b->uses[place.extent], step, index, o.access & EMUV_TRACE_ACCESS_WRITE);
+  }
+}
+
+static enum emuv_segment_kind kind_of(const struct build *b, const struct use *u, uint64_t bytes)
+{
+  size_t timed = b->n_steps - b->first_timed;
+  bool weight = b->steps.n > 1 && bytes > WEIGHT_LEAST_BYTES && !u->written && u->steps * 2 >= timed && u->steps > 0 &&
+                u->calls <= (uint64_t)u->steps * WEIGHT_CALLS_PER_STEP;
+  return weight ? EMUV_SEGMENT_WEIGHT : EMUV_SEGMENT_OTHER;
+}
+
+/* A tag that lies at the extent's start names it. */
+static void segment_name(const struct build *b, const struct emuv_trace_extent *e, char name[56])
+{
+  uint64_t id = b->data->allocations[e->allocation].a.id;
+  for (size_t i = 0; i < b->data->n_tags; i++) {
+    const struct emuv_trace_tag *t = &b->data->tags[i];
+    if (t->allocation != id || t->offset != e->offset) continue;
+    snprintf(name, 56, "%s", emuv_trace_data_string(b->data, t->text));
+    return;
+  }
+  snprintf(name, 56, "allocation-%" PRIu64 "+0x%" PRIx64, id, e->offset);
+}
+
+static int add_segments(struct build *b, struct emuv_err *err)
+{
+  for (size_t s = b->first_timed; s < b->n_steps; s++) {
+    const struct emuv_trace_step *step = &b->steps.step[s];
+    for (size_t i = step->first; i < step->first + step->n; i++) note_call(b, (uint32_t)s, i);
+  }
+  for (size_t i = 0; i < b->space.n_extents; i++) {
+    const struct emuv_trace_extent *e = &b->space.extents[i];
+    char name[56];
+    segment_name(b, e, name);
+    int code = emuv_workload_segment(b->w, name, e->bytes, kind_of(b, &b->uses[i], e->bytes), -1,
+                                     EMUV_TRACE_SPACE_ALIGN, NULL, err);
+    if (code) return code;
+  }
+  return 0;
+}
+
+/* ---- ops ---- */
+
+/* The last plain identifier of a mangled C++ name (Itanium ABI: a length and so many letters), else the name itself. */
+static void short_name(const char *symbol, char name[24])
+{
+  const char *best = symbol;
+  size_t length = strlen(symbol);
+  if (strncmp(symbol, "_Z", 2) == 0) {
+    for (const char *p = symbol + 2; *p && *p != 'I' && *p != 'E';) {
+      char *end;
+      unsigned long n = strtoul(p, &end, 10);
+      if (end == p) {
+        p++;
+      } else if (n == 0 || n > strlen(end)) {
+        break;
+      } else {
+        best = end;
+        length = n;
+        p = end + n;
+      }
+    }
+  }
+  snprintf(name, 24, "%.*s", (int)min_size(length, 23), best);
+}
+
+static void op_name(const struct build *b, const struct emuv_trace_call *call, char name[24])
+{
+  char number[24];
+  if (call->type == EMUV_TRACE_LAUNCH)
+    short_name(emuv_trace_data_kernel(b->data, b->data->launches[call->index].kernel), name);
+  else if (call->type == EMUV_TRACE_COPY)
+    snprintf(name, 24, "copy %s",
+             emuv_trace_name(emuv_trace_copy_names, EMUV_TRACE_COPY_KINDS, b->data->copies[call->index].kind, number));
+  else
+    snprintf(name, 24, "set");
+}
+
+static int add_range(struct build *b, const struct emuv_trace_call *call, uint32_t i, struct emuv_err *err)
+{
+  struct emuv_trace_operand o = emuv_trace_call_operand(b->data, call, i);
+  struct emuv_trace_place place;
+  if (!locate(b, call, &o, &place)) return 0;
+  int code = emuv_workload_range(b->w, (uint32_t)place.extent, place.offset, place.bytes, range_flags(&o), err);
+  if (code == 0) b->w->ops[b->w->n_ops - 1].bytes += (double)place.bytes;
+  return code;
+}
+
+static int add_op(struct build *b, size_t index, struct emuv_err *err)
+{
+  const struct emuv_trace_call *call = &b->order.calls[index];
+  const struct emuv_trace_cost *cost = &b->costs[index];
+  struct emuv_op op = {
+      .layer = -1, .launches = 1, .sync = cost->sync, .kernel_ns = cost->device_ns, .host_ns = cost->host_ns};
+  op_name(b, call, op.name);
+  int code = emuv_workload_op(b->w, &op, err);
+  uint32_t n = emuv_trace_call_operands(b->data, call);
+  for (uint32_t i = 0; i < n && code == 0; i++) code = add_range(b, call, i, err);
+  return code;
+}
+
+static uint64_t step_tokens(const struct build *b, size_t s)
+{
+  if (b->steps.n < 2) return b->order.n;
+  return s > 0 && !b->steps.step[s].prefill;
+}
+
+static int add_steps(struct build *b, struct emuv_err *err)
+{
+  int code = 0;
+  for (size_t s = 0; s < b->n_steps && code == 0; s++) {
+    const struct emuv_trace_step *step = &b->steps.step[s];
+    code = emuv_workload_step(b->w, step_tokens(b, s), step->prefill, err);
+    for (size_t i = step->first; i < step->first + step->n && code == 0; i++) code = add_op(b, i, err);
+  }
+  b->w->warmup_steps = b->first_timed;
+  snprintf(b->w->work_unit, sizeof b->w->work_unit, "%s", b->steps.unit);
+  return code;
+}
+
+static int prepare(struct build *b, struct emuv_err *err)
+{
+  int code = emuv_trace_space_build(b->data, &b->space, err);
+  if (code == 0) code = emuv_trace_order_build(b->data, &b->order, err);
+  if (code == 0 && (b->order.n == 0 || b->space.n_extents == 0))
+    code = emuv_err_set(err, EMUV_ERR_INPUT, "%s holds no launch that touches device memory", b->data->path);
+  if (code == 0) code = emuv_trace_steps_find(b->data, &b->order, &b->steps, err);
+  if (code) return code;
+  b->costs = calloc(b->order.n, sizeof *b->costs);
+  b->uses = calloc(b->space.n_extents, sizeof *b->uses);
+  if (!b->costs || !b->uses) return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's workload");
+  return emuv_trace_time_costs(b->data, &b->order, b->costs, err);
+}
+
+static void release(struct build *b)
+{
+  emuv_trace_steps_free(&b->steps);
+  emuv_trace_order_free(&b->order);
+  emuv_trace_space_free(&b->space);
+  free(b->costs);
+  free(b->uses);
+}
+
+int emuv_source_trace_convert(const struct emuv_config *config, const struct emuv_trace_data *data,
+                              struct emuv_workload *w, struct emuv_err *err)
+{
+  struct build b = {.config = config, .data = data, .w = w};
+  int code = prepare(&b, err);
+  if (code == 0) {
+    select_steps(&b);
+    code = add_segments(&b, err);
+  }
+  if (code == 0) code = add_steps(&b, err);
+  release(&b);
+  const char *slash = strrchr(data->path, '/');
+  snprintf(w->name, sizeof w->name, "trace:%.50s", slash ? slash + 1 : data->path);
+  if (code) emuv_workload_free(w);
+  return code;
+}
+
+static int build(const struct emuv_config *config, struct emuv_workload *w, struct emuv_err *err)
+{
+  struct emuv_trace_data data;
+  uint64_t hash;
+  int code = emuv_trace_content_hash(config->trace, &hash, err);
+  if (code == 0) code = emuv_trace_load(config->trace, &data, err);
+  if (code) return code;
+  code = emuv_source_trace_convert(config, &data, w, err);
+  if (code == 0) w->content_hash = hash;
+  emuv_trace_data_free(&data);
+  return code;
+}
+
+const struct emuv_source_ops emuv_source_trace = {
+    .name = "trace",
+    .summary = "a run captured by emuv-trace: its launches, the memory they touch, and their measured times",
+    .build = build,
+};
