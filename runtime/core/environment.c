@@ -128,7 +128,7 @@ void emuv_environment_capture_from(const char *root, struct emuv_environment *e)
   (void)snprintf(e->revision, sizeof e->revision, "%s", EMUV_GIT_REVISION);
   e->dirty = EMUV_GIT_DIRTY != 0;
   (void)clock_gettime(CLOCK_REALTIME, &now);
-  if (gmtime_r(&now.tv_sec, &utc) != NULL) (void)strftime(e->start, sizeof e->start, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  if (gmtime_r(&now.tv_sec, &utc) != NULL) (void)strftime(e->started, sizeof e->started, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
 void emuv_environment_capture(struct emuv_environment *e)

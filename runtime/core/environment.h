@@ -18,8 +18,8 @@ struct emuv_environment {
   char driver[32]; /* "580.159.03" */
   char link[64];   /* "32.0 GT/s PCIe x16", as it runs now: idle links may clock down */
   char version[32], revision[48];
-  bool dirty;     /* built from a tree with uncommitted changes */
-  char start[32]; /* ISO 8601, UTC */
+  bool dirty;       /* built from a tree with uncommitted changes */
+  char started[32]; /* ISO 8601, UTC */
 };
 
 void emuv_environment_capture(struct emuv_environment *e);
