@@ -59,7 +59,7 @@ static unsigned distance(const char *a, const char *b)
 static unsigned tolerance(const char *given)
 {
   size_t n = strlen(given);
-  return n <= 2 ? 1 : n <= 5 ? 2 : 3;
+  return n <= 3 ? 1 : n <= 6 ? 2 : 3;
 }
 
 /* Keeps the better of *best and `name`. */
