@@ -7,17 +7,44 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { SMALL_BYTES = 1 << 12, HUGE_BYTES = 1 << 21 };
+
+static char *map(size_t bytes)
+{
+  void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void unmap(char *at, size_t bytes)
+{
+  if (bytes > 0) munmap(at, bytes);
+}
+
+/* Huge pages need an aligned start: maps more, and gives back both ends. */
+static char *map_aligned(size_t bytes)
+{
+  char *memory = map(bytes + HUGE_BYTES);
+  if (!memory) return NULL;
+  size_t before = (size_t)(-(uintptr_t)memory & (HUGE_BYTES - 1));
+  unmap(memory, before);
+  unmap(memory + before + bytes, HUGE_BYTES - before);
+  madvise(memory + before, bytes, MADV_HUGEPAGE);
+  return memory + before;
+}
+
+static size_t rounded(size_t bytes)
+{
+  return bytes > 0 ? (bytes + SMALL_BYTES - 1) & ~(size_t)(SMALL_BYTES - 1) : SMALL_BYTES;
+}
+
 void *emuv_mrc_alloc(size_t bytes)
 {
-  void *memory = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return NULL;
-  if (bytes >= (size_t)8 << 20) madvise(memory, bytes, MADV_HUGEPAGE);
-  return memory;
+  return bytes < HUGE_BYTES ? map(rounded(bytes)) : map_aligned(rounded(bytes));
 }
 
 void emuv_mrc_free(void *memory, size_t bytes)
 {
-  if (memory) munmap(memory, bytes ? bytes : 1);
+  if (memory) munmap(memory, rounded(bytes));
 }
 
 void emuv_mrc_trace_free(struct emuv_mrc_trace *t)

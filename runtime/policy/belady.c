@@ -124,13 +124,15 @@ static int check(const struct state *s, struct emuv_err *err)
 }
 
 /* A resident page's key is the position of its next reference, so bit i tells whether reference i hits: no state per
- * page is read. Bits behind i are left where they are: a full memory always holds a key ahead of i. */
+ * page is read. Bits behind i are left where they are: a full memory always holds a key ahead of i. No key is above
+ * `top`. */
 static uint64_t replay_string(struct state *s, const uint32_t *refs, const uint32_t *next, size_t n)
 {
   (void)refs;
-  uint64_t misses = 0, unused = 0; /* unused: resident pages without a next use */
+  uint64_t misses = 0, unused = 0, top = 0; /* unused: resident pages without a next use */
   uint32_t room = s->env->capacity;
   for (size_t i = 0; i < n; i++) {
+    if (i + EMUV_POLICY_AHEAD < n) emuv_set_prefetch(&s->keys, next[i + EMUV_POLICY_AHEAD]);
     if (!emuv_set_has(&s->keys, i)) {
       misses++;
       if (room > 0) {
@@ -138,14 +140,16 @@ static uint64_t replay_string(struct state *s, const uint32_t *refs, const uint3
       } else if (unused > 0) {
         unused--;
       } else {
-        emuv_set_remove(&s->keys, emuv_set_max(&s->keys));
+        top = emuv_set_at_most(&s->keys, top);
+        emuv_set_remove(&s->keys, top);
       }
     }
     if (next[i] == EMUV_NEVER) {
       unused++;
-    } else {
-      emuv_set_add(&s->keys, next[i]);
+      continue;
     }
+    emuv_set_add(&s->keys, next[i]);
+    top = next[i] > top ? next[i] : top;
   }
   return misses;
 }

@@ -48,6 +48,12 @@ static inline bool emuv_set_has(const struct emuv_set *set, uint64_t x)
   return set->level[0][x >> 6] >> (x & 63) & 1;
 }
 
+/* Announces that x will be added or looked up; any x is allowed. */
+static inline void emuv_set_prefetch(const struct emuv_set *set, uint64_t x)
+{
+  __builtin_prefetch(&set->level[0][x >> 6], 1);
+}
+
 static inline void emuv_set_add(struct emuv_set *set, uint64_t x)
 {
   for (unsigned k = 0; k < set->levels; k++, x >>= 6) {
