@@ -12,6 +12,7 @@ static const double LEAST_NS = 1; /* 0 would mean "not known" */
 struct clock {
   uint64_t mark;       /* until here the host's time is accounted for */
   uint64_t device_end; /* of all calls so far */
+  double played_end;   /* of all calls so far, as the simulator will play it */
   double host_ns;      /* host time not yet given to a call */
 };
 
@@ -52,13 +53,25 @@ static struct emuv_trace_sync *sorted_waits(const struct emuv_trace_data *d, siz
   return list;
 }
 
+/* A launch starts some microseconds after it was issued. While the host runs ahead that is hidden; at a wait it shows,
+ * so it is added to the call that is waited for. */
+static void catch_up(struct clock *c, struct emuv_trace_cost *cost)
+{
+  double late = (double)c->device_end - c->played_end;
+  if (cost->device_ns == 0 || late <= 0 || late > (double)BUSY_PAUSE_NS) return;
+  cost->device_ns += late;
+  c->played_end += late;
+}
+
 /* A wait: the host works until it enters, and again from the moment when the device is done. */
 static void take_wait(struct clock *c, const struct emuv_trace_sync *s, struct emuv_trace_cost *previous)
 {
   host_worked(c, s->enter_ns);
   uint64_t done = clamp(c->device_end, s->enter_ns, s->exit_ns > s->enter_ns ? s->exit_ns : s->enter_ns);
   if (done > c->mark) c->mark = done;
-  if (previous) previous->sync = true;
+  if (!previous) return;
+  previous->sync = true;
+  if (done > s->enter_ns) catch_up(c, previous);
 }
 
 /* Copies that return after they are done: asked for, or back to the host, or staged from memory that is not pinned. */
@@ -75,11 +88,11 @@ static bool call_waits(const struct emuv_trace_data *d, const struct emuv_trace_
   return flags & EMUV_TRACE_FLAG_SYNC || (often && call->end_ns && call->end_ns <= call->exit_ns);
 }
 
-static double device_time(const struct clock *c, const struct emuv_trace_call *call)
+static double device_time(const struct clock *c, const struct emuv_trace_call *call, uint64_t submitted)
 {
   if (call->end_ns == 0 || call->end_ns < call->start_ns) return 0;
   uint64_t from = call->start_ns > c->device_end ? call->start_ns : c->device_end;
-  bool busy = call->exit_ns <= c->device_end && call->start_ns >= c->device_end;
+  bool busy = submitted <= c->device_end && call->start_ns >= c->device_end;
   if (busy && call->start_ns - c->device_end < BUSY_PAUSE_NS) from = c->device_end;
   return call->end_ns > from ? (double)(call->end_ns - from) : LEAST_NS;
 }
@@ -92,11 +105,14 @@ static void take_call(struct clock *c, const struct emuv_trace_data *d, const st
   if (wait) submitted = c->device_end <= call->enter_ns ? clamp(call->start_ns, call->enter_ns, exit) : call->enter_ns;
   host_worked(c, submitted);
   cost->host_ns = c->host_ns > LEAST_NS ? c->host_ns : LEAST_NS;
-  cost->device_ns = device_time(c, call);
+  cost->device_ns = device_time(c, call, submitted);
   cost->sync = wait;
   c->host_ns = 0;
   if (call->end_ns > c->device_end) c->device_end = call->end_ns;
-  if (wait) c->mark = clamp(c->device_end, submitted, exit);
+  c->played_end = (c->played_end > (double)submitted ? c->played_end : (double)submitted) + cost->device_ns;
+  if (!wait) return;
+  catch_up(c, cost);
+  c->mark = clamp(c->device_end, submitted, exit);
 }
 
 int emuv_trace_time_costs(const struct emuv_trace_data *d, const struct emuv_trace_order *order,

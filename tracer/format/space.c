@@ -89,6 +89,7 @@ static int by_place(const void *a, const void *b)
 /* Keeps one of equal touches: a decode loop repeats the same ones for each token. */
 static void deduplicate(struct touches *list)
 {
+  if (list->n == 0) return;
   qsort(list->t, list->n, sizeof *list->t, by_place);
   size_t n = 0;
   for (size_t i = 0; i < list->n; i++)
