@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The capture inside a traced process: what the files cupti_*.c share.
+ *
+ * CUPTI calls back around each driver call that calls.c's table names; handlers turn the call's arguments into records.
+ * GPU times come later, in activity buffers, and are written as GPU_TIME records. One background thread flushes both
+ * five times a second, so that a killed process loses at most that much.
+ *
+ * Rules: the traced program must never notice. Nothing here exits, aborts or waits for the GPU; every failure turns the
+ * capture off and says so in one line on stderr. No CUDA or CUPTI call is made while `lock` is held (CUPTI holds its
+ * own locks when it hands over buffers, and their handler takes `lock`). A forked child is inert. */
+#ifndef EMUV_INJECT_CUPTI_CAPTURE_H
+#define EMUV_INJECT_CUPTI_CAPTURE_H
+
+#include "tracer/format/writer.h"
+#include "tracer/inject/correlations.h"
+#include "tracer/inject/cupti_api.h"
+#include "tracer/inject/operands.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct emuv_capture {
+  struct emuv_cupti_api api;
+  struct emuv_trace_writer *writer; /* locks itself */
+  CUpti_SubscriberHandle subscriber;
+  struct emuv_tensormap_layout layout; /* written by emuv_device_learn before the first scan */
+  atomic_uint capturing;               /* stream captures (graphs) in progress */
+  atomic_int_fast64_t clock_offset_ns; /* CLOCK_MONOTONIC minus CUPTI's clock */
+
+  pthread_mutex_t lock; /* guards what follows */
+  struct emuv_intervals live;
+  uint64_t allocations; /* ids given so far */
+  uint64_t displaced;   /* allocations that lay where a new one came: their free was not seen */
+  struct emuv_correlations correlations;
+  uint64_t bad_times, captured_calls;
+};
+
+extern struct emuv_capture emuv_capture;
+
+/* One driver call, as handlers see it. */
+struct emuv_call {
+  const CUpti_CallbackData *data;
+  uint64_t enter_ns, exit_ns; /* exit_ns is 0 in handlers that run before the call */
+  uint32_t tid;
+  uint32_t arg;    /* of the table's row */
+  bool per_thread; /* the variant whose default stream is the thread's */
+};
+typedef void emuv_call_handler(const struct emuv_call *call, const void *params);
+
+/* cupti_main.c */
+uint64_t emuv_capture_now_ns(void);
+uint32_t emuv_capture_tid(void);
+/* Brackets each use of the capture by a callback: false when it is off, and then no leave. */
+bool emuv_capture_enter(void);
+void emuv_capture_leave(void);
+/* One line on stderr, "emuv-trace: ...". */
+void emuv_capture_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* cupti_calls.c: the table of driver calls. */
+int emuv_calls_enable(CUpti_SubscriberHandle subscriber);
+void emuv_calls_dispatch(CUpti_CallbackId cbid, const CUpti_CallbackData *data);
+
+/* cupti_memory.c */
+emuv_call_handler emuv_memory_alloc, emuv_memory_alloc_pitch, emuv_memory_alloc_async, emuv_memory_alloc_from_pool,
+    emuv_memory_host_alloc, emuv_memory_host_register, emuv_memory_free, emuv_memory_free_async, emuv_memory_map,
+    emuv_memory_unmap, emuv_memory_global, emuv_memory_ipc_open;
+/* The live allocation that holds the address: its id (0: none) and kind. Takes the lock. */
+uint64_t emuv_memory_find(uint64_t address, uint32_t *kind);
+
+/* cupti_copy.c */
+enum { EMUV_COPY_SYNC = 0x100 }; /* in a row's arg, beside the width of a set's element */
+emuv_call_handler emuv_copy_linear, emuv_copy_peer, emuv_copy_2d, emuv_copy_3d, emuv_copy_batch, emuv_copy_batch_v2,
+    emuv_set_linear, emuv_set_2d;
+
+/* cupti_launch.c */
+emuv_call_handler emuv_launch_kernel, emuv_launch_kernel_ex, emuv_launch_cooperative, emuv_launch_graph;
+
+/* cupti_order.c: synchronisation, stream capture, profiler ranges, calls that the capture does not follow. */
+emuv_call_handler emuv_sync_stream, emuv_sync_event, emuv_sync_context, emuv_sync_record, emuv_sync_wait,
+    emuv_capture_begin, emuv_capture_end, emuv_profiler_range, emuv_unsupported;
+
+/* cupti_device.c */
+/* Describes a context's device and learns the descriptor layout, once per process. Outside the lock. */
+void emuv_device_learn(CUcontext context);
+uint32_t emuv_device_of(const struct emuv_call *call);
+/* CUPTI's number of a stream (what activities carry); the handle where CUPTI does not tell. */
+uint64_t emuv_device_stream(const struct emuv_call *call, CUstream stream);
+void emuv_device_forget_streams(void);
+/* The stream is being captured: the call becomes a graph node and runs nothing now. Counts it when it is. */
+bool emuv_device_is_captured(CUstream stream);
+
+/* cupti_kernels.c */
+struct emuv_kernel_info {
+  uint32_t id; /* dictionary */
+  uint32_t n_params;
+  bool params_known;
+  const struct emuv_param *params;
+};
+/* The kernel behind a handle; queried once, then cached until modules are unloaded. NULL when memory is short. Outside
+ * the lock. */
+const struct emuv_kernel_info *emuv_kernels_find(CUfunction handle, const char *symbol, uint32_t device);
+void emuv_kernels_forget(void);
+
+/* cupti_blocks.c: with EMUV_TRACE_BLOCKS=FILE in the environment, the arguments of each kernel's first launch as a line
+ * of text ("symbol provenance bytes hex"): what the scanner's tests are made from. Call with the lock held. */
+void emuv_blocks_open(void);
+void emuv_blocks_dump(const struct emuv_kernel_info *kernel, const char *symbol, enum emuv_trace_provenance provenance,
+                      const void *block, size_t bytes);
+
+/* cupti_activity.c */
+int emuv_activity_start(void);
+/* Hands finished buffers over; forced: unfinished ones too. */
+void emuv_activity_flush(bool forced);
+void emuv_activity_stop(void);
+/* Ties CUPTI's clock to CLOCK_MONOTONIC; the tightest of `tries` brackets. Returns its width in ns. */
+uint64_t emuv_activity_set_clock(int tries);
+
+#endif

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See operands.h. */
+#include "tracer/inject/operands.h"
+
+#include <string.h>
+
+struct scan {
+  const struct emuv_intervals *live;
+  const unsigned char *block;
+  size_t bytes;
+  struct emuv_operands *out;
+};
+
+size_t emuv_operands_gather(const struct emuv_param *params, size_t n, void *const *arguments, unsigned char *block)
+{
+  size_t end = 0;
+  for (size_t i = 0; i < n; i++) {
+    const size_t after = (size_t)params[i].offset + params[i].bytes;
+    if (after > EMUV_OPERANDS_BLOCK_MAX || params[i].offset < end || !arguments[i]) return 0;
+    memset(block + end, 0, params[i].offset - end);
+    memcpy(block + params[i].offset, arguments[i], params[i].bytes);
+    end = after;
+  }
+  return end;
+}
+
+static bool is_vmm(const struct emuv_interval *range)
+{
+  return range->kind == EMUV_TRACE_MEMORY_VMM || range->kind == EMUV_TRACE_MEMORY_VMM_HOST;
+}
+
+static const struct emuv_interval *next_mapping(const struct emuv_intervals *live, const struct emuv_interval *range)
+{
+  const struct emuv_interval *next = is_vmm(range) ? emuv_intervals_adjacent(live, range) : NULL;
+  return next && is_vmm(next) ? next : NULL;
+}
+
+/* An operand that starts at this place of this allocation is listed already. */
+static bool listed(const struct emuv_operands *out, uint64_t allocation, uint64_t offset)
+{
+  for (uint32_t i = 0; i < out->n; i++)
+    if (out->item[i].allocation == allocation && out->item[i].offset == offset) return true;
+  return false;
+}
+
+static void add(struct emuv_operands *out, const struct emuv_trace_operand *operand)
+{
+  if (out->n == EMUV_OPERANDS_MAX)
+    out->truncated = true;
+  else
+    out->item[out->n++] = *operand;
+}
+
+/* Lists `bytes` from `address` on (which lies in *range), split at mappings. */
+static void add_extent(const struct scan *s, const struct emuv_interval *range, uint64_t address, uint64_t bytes,
+                       struct emuv_trace_operand operand)
+{
+  while (range && bytes > 0) {
+    const uint64_t room = range->base + range->bytes - address;
+    operand.allocation = range->id;
+    operand.offset = address - range->base;
+    operand.bytes = bytes < room ? bytes : room;
+    if (!listed(s->out, operand.allocation, operand.offset)) add(s->out, &operand);
+    address += operand.bytes;
+    bytes -= operand.bytes;
+    range = next_mapping(s->live, range);
+  }
+}
+
+/* Bytes from the address to the end of its allocation, touching mappings included. */
+static uint64_t room_from(const struct scan *s, const struct emuv_interval *range, uint64_t address)
+{
+  uint64_t room = 0;
+  for (; range; range = next_mapping(s->live, range)) {
+    room += range->base + range->bytes - address;
+    address = range->base + range->bytes;
+  }
+  return room;
+}
+
+static bool scan_descriptor(const struct scan *s, const struct emuv_tensormap_layout *layout, size_t place)
+{
+  struct emuv_tensormap_extent extent;
+  if (!emuv_tensormap_decode(layout, s->block + place, &extent)) return false;
+  const struct emuv_interval *range = emuv_intervals_find(s->live, extent.address);
+  if (!range || extent.bytes > room_from(s, range, extent.address)) return false;
+  add_extent(s, range, extent.address, extent.bytes,
+             (struct emuv_trace_operand){
+                 .provenance = EMUV_TRACE_FROM_TENSORMAP, .cls = EMUV_TRACE_CLASS_EXACT, .place = (uint32_t)place});
+  return true;
+}
+
+static void scan_word(const struct scan *s, size_t place, enum emuv_trace_provenance provenance)
+{
+  uint64_t word;
+  memcpy(&word, s->block + place, sizeof word);
+  const struct emuv_interval *range = emuv_intervals_find(s->live, word);
+  if (!range || listed(s->out, range->id, word - range->base)) return;
+  add_extent(
+      s, range, word, room_from(s, range, word),
+      (struct emuv_trace_operand){.provenance = provenance, .cls = EMUV_TRACE_CLASS_BOUNDED, .place = (uint32_t)place});
+}
+
+void emuv_operands_scan(const struct emuv_intervals *live, const struct emuv_tensormap_layout *layout,
+                        const void *block, size_t bytes, enum emuv_trace_provenance provenance,
+                        struct emuv_operands *out)
+{
+  const struct scan s = {.live = live, .block = block, .bytes = bytes, .out = out};
+  uint64_t covered[EMUV_OPERANDS_BLOCK_MAX / EMUV_TENSORMAP_ALIGN / 64 + 1] = {0}; /* a bit per 64 bytes of the block */
+  out->n = 0;
+  out->truncated = false;
+  for (size_t p = 0; layout->known && p + EMUV_TENSORMAP_BYTES <= bytes; p += EMUV_TENSORMAP_ALIGN) {
+    if (!scan_descriptor(&s, layout, p)) continue;
+    for (size_t unit = p / EMUV_TENSORMAP_ALIGN; unit < (p + EMUV_TENSORMAP_BYTES) / EMUV_TENSORMAP_ALIGN; unit++)
+      covered[unit / 64] |= (uint64_t)1 << unit % 64;
+    p += EMUV_TENSORMAP_BYTES - EMUV_TENSORMAP_ALIGN;
+  }
+  for (size_t p = 0; p + sizeof(uint64_t) <= bytes; p += sizeof(uint64_t)) {
+    const size_t unit = p / EMUV_TENSORMAP_ALIGN;
+    if (!(covered[unit / 64] >> unit % 64 & 1)) scan_word(&s, p, provenance);
+  }
+}
+
+enum emuv_trace_class emuv_operands_class(const struct emuv_operands *operands)
+{
+  if (operands->n == 0 || operands->truncated) return EMUV_TRACE_CLASS_GAP;
+  for (uint32_t i = 0; i < operands->n; i++)
+    if (operands->item[i].cls != EMUV_TRACE_CLASS_EXACT) return EMUV_TRACE_CLASS_BOUNDED;
+  return EMUV_TRACE_CLASS_EXACT;
+}
