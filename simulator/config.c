@@ -9,9 +9,7 @@
 #include "runtime/policy/policy.h"
 #include "runtime/prefetch/prefetch.h"
 #include "simulator/source/source.h"
-
-/* Defined by the registry of strategies. */
-const char *const *emuv_strategy_names(void);
+#include "simulator/strategy/strategy.h"
 
 #define AT(field) offsetof(struct emuv_config, field)
 #define KiB 0x1p10

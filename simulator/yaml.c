@@ -161,7 +161,11 @@ const struct emuv_option *emuv_yaml_resolve(const char *key, struct emuv_err *er
 {
   const char *of_group = group_option(key);
   const struct emuv_option *opt = find_option(of_group != NULL ? of_group : key);
-  if (opt == NULL) (void)unknown_key(key, "", err);
+  if (opt == NULL && strcmp(key, "sweep") == 0) {
+    (void)emuv_err_set(err, EMUV_ERR_INPUT, "sweep cannot be given on the command line");
+    (void)emuv_err_hint(err, "give the keys that it holds");
+  } else if (opt == NULL)
+    (void)unknown_key(key, "", err);
   return opt;
 }
 
