@@ -27,8 +27,9 @@ enum { FLUSH_MS = 200, CLOCK_TRIES_FIRST = 200, CLOCK_TRIES = 10, CLOSE_WAIT_MS 
 
 struct emuv_capture emuv_capture = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static atomic_bool on;   /* records are taken */
-static atomic_int users; /* callbacks that are using the capture */
+static atomic_bool on;    /* records are taken */
+static atomic_bool awake; /* the program has made a driver call: CUDA is up */
+static atomic_int users;  /* callbacks that are using the capture */
 static char trace_path[PATH_MAX];
 static uint64_t clock_width_ns;
 static struct {
@@ -83,6 +84,14 @@ static void on_resource(CUpti_CallbackId cbid)
     emuv_device_forget_streams();
 }
 
+/* CUPTI's clock is not asked for while the driver is still starting, which is when the library is loaded. */
+static void wake_up(void)
+{
+  if (atomic_load_explicit(&awake, memory_order_relaxed)) return;
+  clock_width_ns = emuv_activity_set_clock(CLOCK_TRIES_FIRST);
+  atomic_store(&awake, true);
+}
+
 static void CUPTIAPI on_callback(void *user, CUpti_CallbackDomain domain, CUpti_CallbackId cbid, const void *data)
 {
   (void)user;
@@ -114,6 +123,7 @@ static void *flush_often(void *unused)
 {
   (void)unused;
   while (wait_for_tick()) {
+    if (!atomic_load(&awake)) continue;
     emuv_activity_flush(false);
     if (!emuv_capture_enter()) break;
     emuv_trace_writer_flush(emuv_capture.writer, NULL);
@@ -307,7 +317,6 @@ static void start(void)
   if (open_writer(wanted)) return;
   write_process();
   emuv_blocks_open();
-  clock_width_ns = emuv_activity_set_clock(CLOCK_TRIES_FIRST);
   if (subscribe()) return;
   atomic_store(&on, true);
   pthread_atfork(NULL, NULL, in_child);

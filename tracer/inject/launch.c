@@ -201,18 +201,26 @@ static int end_like(int status)
   return 128 + signal_number;
 }
 
+/* Signals wait until both sides are ready for them. */
+static int start(const struct request *r, const char *library)
+{
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
+  child = fork();
+  if (child > 0) arrange_signals();
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  if (child == 0) run_command(r, library);
+  if (child < 0) fprintf(stderr, "emuv-trace: fork: %s\n", strerror(errno));
+  return child < 0;
+}
+
 static int run(const struct request *r, const char *library)
 {
   int status;
   unlink(r->output);
   fflush(NULL);
-  child = fork();
-  if (child < 0) {
-    fprintf(stderr, "emuv-trace: fork: %s\n", strerror(errno));
-    return 1;
-  }
-  if (child == 0) run_command(r, library);
-  arrange_signals();
+  if (start(r, library)) return 1;
   while (waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return 1;
   child = 0;
