@@ -96,10 +96,12 @@ static void CUPTIAPI on_callback(void *user, CUpti_CallbackDomain domain, CUpti_
 {
   (void)user;
   if (!emuv_capture_enter()) return;
-  if (domain == CUPTI_CB_DOMAIN_DRIVER_API)
+  if (domain == CUPTI_CB_DOMAIN_DRIVER_API) {
+    wake_up();
     emuv_calls_dispatch(cbid, data);
-  else if (domain == CUPTI_CB_DOMAIN_RESOURCE)
+  } else if (domain == CUPTI_CB_DOMAIN_RESOURCE) {
     on_resource(cbid);
+  }
   emuv_capture_leave();
 }
 
