@@ -3,7 +3,9 @@
  * name, where a list is wrong) is said here. One call per process. */
 #include "simulator/mrc.h"
 
+#include "emuv_version.h"
 #include "runtime/core/option.h"
+#include "runtime/core/units.h"
 #include "simulator/mrc_output.h"
 
 #include <argp.h>
@@ -15,7 +17,8 @@
 #include <string.h>
 
 enum { MAX_POLICIES = 64, MAX_CAPACITIES = 4096 };
-enum { KEY_CSV = 0x100, KEY_JSON, KEY_FORMAT, KEY_SEED };
+enum { KEY_CSV = 0x100, KEY_JSON, KEY_FORMAT, KEY_SEED, KEY_PAGE_SIZE, KEY_VERSION };
+enum { MIN_PAGE_BYTES = 512 };
 
 struct arguments {
   const char *path, *output, *format;
@@ -24,7 +27,7 @@ struct arguments {
   size_t n_policies, n_capacities;
   enum emuv_mrc_style style;
   unsigned jobs;
-  uint64_t seed;
+  uint64_t seed, page_bytes;
   struct emuv_err err; /* first thing wrong; reported after parsing */
 };
 
@@ -32,11 +35,13 @@ static const char doc[] =
     "Miss-ratio curves of a plain reference string: every reference is one page, a capacity is a number of pages. "
     "All capacities of lru come from one pass.\v"
     "Formats (found by the file's name or content when --format is not given; \"-\" reads standard input):\n"
+    "  emuv            a captured trace; its memory is cut into pages of --page-size\n"
     "  oracleGeneral   24-byte records: u32 time, u64 object, u32 size, i64 next (next is computed, not believed)\n"
     "  csv             one object id per line, or a header line that names a column object (obj_id, id, key, page)\n"
     "\n"
     "Examples:\n"
     "  emuv-sim mrc trace.oracleGeneral --policy lru,belady --capacity 1%,10%,50%\n"
+    "  emuv-sim mrc decode.emuv --page-size 64KiB --policy all --capacity 25%,50%\n"
     "  emuv-sim mrc trace.csv --policy all --capacity 20000 --csv > curve.csv\n"
     "  zstd -dc trace.oracleGeneral.zst | emuv-sim mrc - --format oracleGeneral\n"
     "\n"
@@ -47,11 +52,13 @@ static const struct argp_option options[] = {
     {"capacity", 'c', "C,D", 0,
      "pages (20000) or shares of the distinct pages (0.1%, 10%) (default: 1%,5%,10%,25%,50%,75%)", 0},
     {"format", KEY_FORMAT, "NAME", 0, "format of the trace", 0},
+    {"page-size", KEY_PAGE_SIZE, "SIZE", 0, "captured traces: bytes per page (default: 2MiB)", 0},
     {"csv", KEY_CSV, NULL, 0, "comma-separated rows", 1},
     {"json", KEY_JSON, NULL, 0, "one JSON object", 1},
     {"output", 'o', "FILE", 0, "write there instead of standard output", 1},
     {"jobs", 'j', "N", 0, "threads, 1 to 64 (default: 1)", 2},
     {"seed", KEY_SEED, "S", 0, "seed of the policies that choose at random (default: 1)", 2},
+    {"version", KEY_VERSION, NULL, 0, "version and source revision", 3},
     {0},
 };
 
@@ -66,7 +73,7 @@ static __attribute__((format(printf, 3, 4))) void usage_error(struct arguments *
   vsnprintf(text, sizeof text, fmt, args);
   va_end(args);
   emuv_err_set(&a->err, EMUV_ERR_USAGE, "%s", text);
-  if (hint) emuv_err_hint(&a->err, "%s", hint);
+  if (hint && *hint) emuv_err_hint(&a->err, "%s", hint);
 }
 
 static void suggest(struct arguments *a, const char *what, const char *given, const char *const *names)
@@ -161,6 +168,21 @@ static void set_format(struct arguments *a, const char *name)
   if (!a->format) suggest(a, "format", name, emuv_mrc_formats());
 }
 
+static void print_version(void)
+{
+  printf("emuv-sim %s+g%s%s\n", EMUV_VERSION, EMUV_GIT_REVISION, EMUV_GIT_DIRTY ? "-dirty" : "");
+}
+
+static void set_page_size(struct arguments *a, const char *text)
+{
+  struct emuv_err err = {0};
+  if (emuv_units_parse_bytes(text, &a->page_bytes, &err)) {
+    usage_error(a, err.hint, "--page-size: %s", err.text);
+  } else if (a->page_bytes < MIN_PAGE_BYTES) {
+    usage_error(a, NULL, "--page-size %s: a page has at least %d bytes", text, MIN_PAGE_BYTES);
+  }
+}
+
 static void set_path(struct arguments *a, const char *path)
 {
   if (a->path) usage_error(a, NULL, "one trace only: '%s' is too much", path);
@@ -177,6 +199,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
   case 'j': a->jobs = (unsigned)number(a, "--jobs", arg, 1, 64); break;
   case KEY_CSV: a->style = EMUV_MRC_CSV; break;
   case KEY_JSON: a->style = EMUV_MRC_JSON; break;
+  case KEY_PAGE_SIZE: set_page_size(a, arg); break;
+  case KEY_VERSION: print_version(); exit(0);
   case KEY_FORMAT: set_format(a, arg); break;
   case KEY_SEED: a->seed = number(a, "--seed", arg, 0, UINT64_MAX); break;
   case ARGP_KEY_ARG: set_path(a, arg); break;
@@ -189,8 +213,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 /* argp takes any unambiguous beginning of a long option; what is no beginning of one gets a suggestion here. */
 static void check_long_options(struct arguments *a, int argc, char **argv)
 {
-  static const char *const names[] = {"policy", "capacity", "format", "csv",   "json",    "output",
-                                      "jobs",   "seed",     "help",   "usage", "version", NULL};
+  static const char *const names[] = {"policy", "capacity", "format", "page-size", "csv",     "json", "output",
+                                      "jobs",   "seed",     "help",   "usage",     "version", NULL};
   for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
     char name[64];
     bool known = strncmp(argv[i], "--", 2) != 0;
@@ -229,7 +253,7 @@ static int run(const struct arguments *a, struct emuv_err *err)
 {
   struct emuv_mrc_trace trace;
   size_t n;
-  int rc = emuv_mrc_read(a->path, a->format, &trace, err);
+  int rc = emuv_mrc_read(a->path, a->format, a->page_bytes, &trace, err);
   if (rc) return rc;
   struct emuv_mrc_row *rows = make_rows(a, &trace, &n);
   rc = rows ? emuv_mrc_run(&trace, rows, n, a->seed, a->jobs, err) : emuv_err_set(err, EMUV_ERR_NOMEM, "no memory");

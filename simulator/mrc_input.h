@@ -10,7 +10,9 @@
 enum { EMUV_MRC_BUFFER = 3 << 16 }; /* a multiple of 24; stays in the second-level cache */
 
 struct emuv_mrc_input {
-  const char *name; /* for messages */
+  const char *path;    /* "-" = standard input */
+  const char *name;    /* for messages */
+  uint64_t page_bytes; /* 0 = not given; captured traces only */
   int fd;
   uint64_t size;     /* of a regular file, else 0 */
   char *buffer;      /* EMUV_MRC_BUFFER bytes */
@@ -23,6 +25,7 @@ int emuv_mrc_input_fill(struct emuv_mrc_input *in, struct emuv_err *err);
 
 /* Each reads the whole input into ids->trace. */
 int emuv_mrc_read_oracle(struct emuv_mrc_input *in, struct emuv_mrc_ids *ids, struct emuv_err *err);
+int emuv_mrc_read_emuv(struct emuv_mrc_input *in, struct emuv_mrc_ids *ids, struct emuv_err *err);
 int emuv_mrc_read_csv(struct emuv_mrc_input *in, struct emuv_mrc_ids *ids, struct emuv_err *err);
 
 #endif

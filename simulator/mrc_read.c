@@ -15,19 +15,28 @@
 struct format {
   const char *name;
   const char *extensions[3];
+  const char *magic;      /* first bytes, NULL = none */
   uint32_t bytes_per_ref; /* 0 = varies */
+  bool has_addresses;     /* references memory: a page size matters */
   int (*read)(struct emuv_mrc_input *in, struct emuv_mrc_ids *ids, struct emuv_err *err);
 };
 
 static const struct format formats[] = {
-    {"oracleGeneral", {".oracleGeneral", ".oracleGeneral.bin"}, 24, emuv_mrc_read_oracle},
-    {"csv", {".csv", ".txt"}, 0, emuv_mrc_read_csv},
+    {"emuv",
+     {".emuv"},
+     "\x89"
+     "emuv",
+     0,
+     true,
+     emuv_mrc_read_emuv},
+    {"oracleGeneral", {".oracleGeneral", ".oracleGeneral.bin"}, NULL, 24, false, emuv_mrc_read_oracle},
+    {"csv", {".csv", ".txt"}, NULL, 0, false, emuv_mrc_read_csv},
 };
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
 const char *const *emuv_mrc_formats(void)
 {
-  static const char *const names[] = {"oracleGeneral", "csv", NULL};
+  static const char *const names[] = {"emuv", "oracleGeneral", "csv", NULL};
   return names;
 }
 
@@ -45,10 +54,14 @@ static const struct format *by_name(const char *name)
   return NULL;
 }
 
-/* Text is CSV; of binary data only oracleGeneral is known, which has no magic number. */
+/* Text is CSV; oracleGeneral has no magic number and is what other binary data is taken for. */
 static const struct format *by_content(const struct emuv_mrc_input *in)
 {
   size_t n = in->end < 4096 ? in->end : 4096;
+  for (size_t i = 0; i < N_FORMATS; i++) {
+    size_t m = formats[i].magic ? strlen(formats[i].magic) : 0;
+    if (m > 0 && m <= n && memcmp(in->buffer, formats[i].magic, m) == 0) return &formats[i];
+  }
   for (size_t i = 0; i < n; i++) {
     unsigned char c = (unsigned char)in->buffer[i];
     if (c < 0x20 && !strchr("\t\r\n", c)) return by_name("oracleGeneral");
@@ -86,7 +99,9 @@ static int input_open(struct emuv_mrc_input *in, const char *path, struct emuv_e
 {
   bool standard = strcmp(path, "-") == 0;
   struct stat st;
-  *in = (struct emuv_mrc_input){.name = standard ? "standard input" : path, .fd = STDIN_FILENO};
+  in->path = path;
+  in->name = standard ? "standard input" : path;
+  in->fd = STDIN_FILENO;
   if (!standard) in->fd = open(path, O_RDONLY | O_CLOEXEC);
   if (in->fd < 0) return emuv_err_errno(err, EMUV_ERR_IO, "cannot open %s", path);
   if (fstat(in->fd, &st) == 0 && S_ISREG(st.st_mode)) in->size = (uint64_t)st.st_size;
@@ -115,10 +130,17 @@ static int compressed(const struct emuv_mrc_input *in, struct emuv_err *err)
   return emuv_err_hint(err, "zstd -dc %s | emuv-sim mrc - ...", in->name);
 }
 
+static int no_page_size(const struct format *f, struct emuv_err *err)
+{
+  emuv_err_set(err, EMUV_ERR_USAGE, "a page size has no meaning for format %s", f->name);
+  return emuv_err_hint(err, "its references are pages already; only captured traces (.emuv) have addresses");
+}
+
 static int read_input(struct emuv_mrc_input *in, const struct format *f, struct emuv_mrc_trace *t, struct emuv_err *err)
 {
   struct emuv_mrc_ids ids;
   if (in->end >= 4 && memcmp(in->buffer, "\x28\xb5\x2f\xfd", 4) == 0) return compressed(in, err);
+  if (in->page_bytes && !f->has_addresses) return no_page_size(f, err);
   int rc = emuv_mrc_ids_init(&ids, t, f->bytes_per_ref ? in->size / f->bytes_per_ref : 0, err);
   if (rc) return rc;
   rc = f->read(in, &ids, err);
@@ -128,9 +150,10 @@ static int read_input(struct emuv_mrc_input *in, const struct format *f, struct 
   return rc;
 }
 
-int emuv_mrc_read(const char *path, const char *format, struct emuv_mrc_trace *t, struct emuv_err *err)
+int emuv_mrc_read(const char *path, const char *format, uint64_t page_bytes, struct emuv_mrc_trace *t,
+                  struct emuv_err *err)
 {
-  struct emuv_mrc_input in;
+  struct emuv_mrc_input in = {.page_bytes = page_bytes};
   *t = (struct emuv_mrc_trace){0};
   int rc = input_open(&in, path, err);
   if (rc == 0) {

@@ -15,12 +15,16 @@ struct emuv_mrc_trace {
   uint32_t n_pages; /* distinct ids */
 };
 
+enum { EMUV_MRC_PAGE_BYTES = 2 << 20 };
+
 /* Most references that a trace can have: positions and keys of policies have 32 bits. */
 #define EMUV_MRC_MAX_REFS ((uint64_t)0x7fffff00)
 
 /* Reads a whole file, "-" is standard input. format NULL: from the name's extension, else from the first bytes.
- * EMUV_ERR_INPUT with the place for a bad file. On failure *t is freed. */
-int emuv_mrc_read(const char *path, const char *format, struct emuv_mrc_trace *t, struct emuv_err *err);
+ * page_bytes is for captured traces, which reference memory and not pages; 0 = EMUV_MRC_PAGE_BYTES. EMUV_ERR_INPUT with
+ * the place for a bad file, EMUV_ERR_USAGE for page_bytes where it means nothing. On failure *t is freed. */
+int emuv_mrc_read(const char *path, const char *format, uint64_t page_bytes, struct emuv_mrc_trace *t,
+                  struct emuv_err *err);
 /* Names of the formats, NULL-terminated. */
 const char *const *emuv_mrc_formats(void);
 void emuv_mrc_trace_free(struct emuv_mrc_trace *t);
