@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Records as lines of text or JSON: see export.h. */
+#include "tracer/format/export/export.h"
+#include "tracer/format/export/json.h"
+
+#include <inttypes.h>
+
+int emuv_export_finish(FILE *out, struct emuv_err *err)
+{
+  if (fflush(out) == 0 && !ferror(out)) return 0;
+  return emuv_err_errno(err, EMUV_ERR_IO, "cannot write the output");
+}
+
+/* Control characters and quotes as \xNN, so that a record stays one line. */
+static void put_quoted(const char *text, FILE *out)
+{
+  fputc('"', out);
+  for (; *text; text++) {
+    unsigned char c = (unsigned char)*text;
+    if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+      fprintf(out, "\\x%02x", c);
+    else
+      fputc(c, out);
+  }
+  fputc('"', out);
+}
+
+static void put_field(const struct emuv_trace_reader *r, const struct emuv_trace_field *f, const void *base, FILE *out)
+{
+  uint64_t v = emuv_trace_field_get(f, base);
+  char buf[24];
+  fprintf(out, " %s=", f->name);
+  if (f->show == EMUV_SHOW_NAME) {
+    fputs(emuv_trace_field_name(f, v, buf), out);
+  } else if (f->show == EMUV_SHOW_STRING) {
+    put_quoted(emuv_trace_reader_string(r, (uint32_t)v), out);
+  } else if (f->show == EMUV_SHOW_KERNEL) {
+    const struct emuv_trace_kernel *k = emuv_trace_reader_kernel(r, (uint32_t)v);
+    put_quoted(k ? emuv_trace_reader_string(r, k->name) : "", out);
+  } else {
+    fprintf(out, f->show == EMUV_SHOW_HEX ? "0x%" PRIx64 : "%" PRIu64, v);
+  }
+}
+
+static void put_struct(const struct emuv_trace_reader *r, const struct emuv_trace_schema *schema, const void *base,
+                       FILE *out)
+{
+  fputs(schema->name, out);
+  for (uint32_t i = 0; i < schema->n_fields; i++) put_field(r, &schema->fields[i], base, out);
+  fputc('\n', out);
+}
+
+static int dump_text(const struct emuv_trace_reader *r, const struct emuv_trace_record *record, FILE *out)
+{
+  put_struct(r, &emuv_trace_schemas[record->type], &record->u, out);
+  if (record->type != EMUV_TRACE_LAUNCH) return 0;
+  for (uint32_t i = 0; i < record->u.launch.n_operands; i++) {
+    fputs("  ", out);
+    put_struct(r, &emuv_trace_schema_operand, &record->u.launch.operands[i], out);
+  }
+  return 0;
+}
+
+static int add_operands(json_t *object, const struct emuv_trace_reader *r, const struct emuv_trace_launch *l)
+{
+  json_t *list = json_array();
+  int rc = json_object_set_new(object, "operands", list);
+  for (uint32_t i = 0; i < l->n_operands && rc == 0; i++) {
+    json_t *o = json_object();
+    rc = json_array_append_new(list, o);
+    if (rc == 0) rc = emuv_json_fields(o, r, &emuv_trace_schema_operand, &l->operands[i]);
+  }
+  return rc;
+}
+
+static int dump_json(const struct emuv_trace_reader *r, const struct emuv_trace_record *record, FILE *out)
+{
+  const struct emuv_trace_schema *schema = &emuv_trace_schemas[record->type];
+  json_t *object = json_object();
+  if (!object) return -1;
+  int rc = json_object_set_new(object, "type", json_string(schema->name));
+  if (rc == 0) rc = emuv_json_fields(object, r, schema, &record->u);
+  if (rc == 0 && record->type == EMUV_TRACE_LAUNCH) rc = add_operands(object, r, &record->u.launch);
+  if (rc == 0) return emuv_json_line(object, out);
+  json_decref(object);
+  return -1;
+}
+
+int emuv_export_dump(const char *path, enum emuv_export_style style, uint64_t types, uint64_t limit, FILE *out,
+                     struct emuv_err *err)
+{
+  struct emuv_trace_reader *r;
+  int code = emuv_trace_reader_open(&r, path, err);
+  if (code) return code;
+  struct emuv_trace_record record;
+  uint64_t n = 0;
+  int got = 0, rc = 0;
+  while (rc == 0 && (limit == 0 || n < limit) && (got = emuv_trace_reader_next(r, &record, err)) > 0) {
+    if (!(types >> record.type & 1)) continue;
+    rc = style == EMUV_EXPORT_JSON ? dump_json(r, &record, out) : dump_text(r, &record, out);
+    n++;
+  }
+  emuv_trace_reader_close(r);
+  if (got < 0) return got;
+  return rc ? emuv_err_set(err, EMUV_ERR_IO, "cannot write the records") : emuv_export_finish(out, err);
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Traces to other forms: text, JSON, CSV, Chrome's trace format, SQLite. Everything goes to a FILE or to a database
+ * that the caller names. One thread per call. */
+#ifndef EMUV_FORMAT_EXPORT_H
+#define EMUV_FORMAT_EXPORT_H
+
+#include "tracer/format/info.h"
+#include "tracer/format/load.h"
+
+#include <stdio.h>
+
+enum emuv_export_style { EMUV_EXPORT_TEXT, EMUV_EXPORT_JSON };
+
+/* Records in file order, one per line: `launch sequence=1 ... kernel="name" operands=[...]`, or one JSON object each.
+ * types: bit t selects records of type t; limit 0 = all. Reads the file as a stream. */
+int emuv_export_dump(const char *path, enum emuv_export_style style, uint64_t types, uint64_t limit, FILE *out,
+                     struct emuv_err *err);
+/* The report of `emuv-trace info`; at most `top` kernels. */
+int emuv_export_info(const struct emuv_trace_data *d, const struct emuv_trace_info *info, enum emuv_export_style style,
+                     size_t top, FILE *out, struct emuv_err *err);
+/* One row per operand of each launch, copy and set, in the order of the calls. */
+int emuv_export_csv(const struct emuv_trace_data *d, FILE *out, struct emuv_err *err);
+/* Trace Event Format (JSON object form), for chrome://tracing and ui.perfetto.dev: device work by stream, API calls by
+ * thread, NVTX ranges, allocated bytes as a counter. */
+int emuv_export_chrome(const struct emuv_trace_data *d, FILE *out, struct emuv_err *err);
+/* A table per record type with the names of its fields as columns (names and strings as text), `operand` with
+ * launch_id, and `verdict`. The file must not exist. */
+int emuv_export_sqlite(const struct emuv_trace_data *d, const char *path, struct emuv_err *err);
+
+/* Flushes; the error of any write before, too. */
+int emuv_export_finish(FILE *out, struct emuv_err *err);
+
+#endif

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The command emuv-trace: captures a run (launch.h), and reads, checks and converts traces. argp parses; every function
+ * returns an exit status. stdout carries data only. One thread. */
+#include "emuv_version.h"
+#include "runtime/core/log.h"
+#include "runtime/core/option.h"
+#include "runtime/core/units.h"
+#include "tracer/format/export/export.h"
+#include "tracer/format/oracle.h"
+#include "tracer/format/schema.h"
+#include "tracer/inject/launch.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  KEY_JSON = 0x100,
+  KEY_TOP,
+  KEY_TYPES,
+  KEY_LIMIT,
+  KEY_FORMAT,
+  KEY_PAGE,
+  KEY_OBJECTS,
+  KEY_OBJECT_SIZE,
+  KEY_STRICT
+};
+enum { TOP_KERNELS = 15 };
+
+struct arguments {
+  const char *path, *output, *format;
+  bool json, objects, strict;
+  int quiet;
+  uint64_t top, types, limit, page_bytes, object_bytes;
+  struct emuv_err err; /* first thing wrong with the arguments */
+};
+
+static int report(const struct emuv_err *err)
+{
+  emuv_err_print(err, stderr);
+  return emuv_err_exit_status(err->code);
+}
+
+/* ---- arguments ---- */
+
+static void wrong(struct arguments *a, struct emuv_err err, const char *option)
+{
+  if (a->err.code) return;
+  emuv_err_set(&a->err, EMUV_ERR_USAGE, "%s: %.400s", option, err.text);
+  if (err.hint[0]) emuv_err_hint(&a->err, "%s", err.hint);
+}
+
+static void parse_bytes(struct arguments *a, const char *option, const char *text, uint64_t *bytes)
+{
+  struct emuv_err err = {0};
+  if (emuv_units_parse_bytes(text, bytes, &err) != 0) {
+    wrong(a, err, option);
+  } else if (*bytes == 0 || *bytes > (uint64_t)1 << 40) {
+    emuv_err_set(&err, EMUV_ERR_USAGE, "must lie between 1 byte and 1 TiB");
+    wrong(a, err, option);
+  }
+}
+
+static void parse_count(struct arguments *a, const char *option, const char *text, uint64_t *n)
+{
+  struct emuv_err err = {0};
+  char *end;
+  errno = 0;
+  *n = strtoull(text, &end, 10);
+  if (errno == 0 && end != text && *end == '\0' && *text != '-') return;
+  emuv_err_set(&err, EMUV_ERR_USAGE, "'%s' is not a number", text);
+  wrong(a, err, option);
+}
+
+static const char *const *type_names(void)
+{
+  static const char *names[EMUV_TRACE_TYPES];
+  for (uint32_t i = 1; i < EMUV_TRACE_TYPES; i++) names[i - 1] = emuv_trace_schemas[i].name;
+  return names;
+}
+
+static void unknown_name(struct arguments *a, const char *option, const char *given, const char *const *names)
+{
+  struct emuv_err err = {0};
+  emuv_err_set(&err, EMUV_ERR_USAGE, "unknown name '%s'", given);
+  const char *near = emuv_option_suggest_name(names, given);
+  if (near) {
+    emuv_err_hint(&err, "did you mean '%s'?", near);
+  } else {
+    char list[256] = "";
+    for (size_t n = 0; *names && n < sizeof list; names++)
+      n += (size_t)snprintf(list + n, sizeof list - n, " %s", *names);
+    emuv_err_hint(&err, "one of%s", list);
+  }
+  wrong(a, err, option);
+}
+
+static void parse_types(struct arguments *a, char *list)
+{
+  a->types = 0;
+  for (char *name; (name = strsep(&list, ","));) {
+    uint32_t type = 1;
+    while (type < EMUV_TRACE_TYPES && strcmp(name, emuv_trace_schemas[type].name) != 0) type++;
+    if (type == EMUV_TRACE_TYPES) unknown_name(a, "--type", name, type_names());
+    a->types |= UINT64_C(1) << type;
+  }
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+  struct arguments *a = state->input;
+  switch (key) {
+  case KEY_JSON: a->json = true; return 0;
+  case KEY_TOP: parse_count(a, "--top", arg, &a->top); return 0;
+  case KEY_TYPES: parse_types(a, arg); return 0;
+  case KEY_LIMIT: parse_count(a, "--limit", arg, &a->limit); return 0;
+  case KEY_FORMAT: a->format = arg; return 0;
+  case KEY_PAGE: parse_bytes(a, "--page-size", arg, &a->page_bytes); return 0;
+  case KEY_OBJECTS: a->objects = true; return 0;
+  case KEY_OBJECT_SIZE: parse_bytes(a, "--object-size", arg, &a->object_bytes); return 0;
+  case KEY_STRICT: a->strict = true; return 0;
+  case 'o': a->output = arg; return 0;
+  case 'q': a->quiet++; return 0;
+  case ARGP_KEY_ARG:
+    if (a->path) argp_error(state, "one file at a time: '%s' and '%s'", a->path, arg);
+    a->path = arg;
+    return 0;
+  case ARGP_KEY_END:
+    if (!a->path) argp_error(state, "give a file");
+    return 0;
+  default: return ARGP_ERR_UNKNOWN;
+  }
+}
+
+/* ---- info, dump, check ---- */
+
+static int info(struct arguments *a)
+{
+  struct emuv_trace_data d;
+  struct emuv_trace_info i;
+  int code = emuv_trace_load(a->path, &d, &a->err);
+  if (code) return report(&a->err);
+  code = emuv_trace_info_compute(&d, &i, &a->err);
+  if (code == 0) {
+    enum emuv_export_style style = a->json ? EMUV_EXPORT_JSON : EMUV_EXPORT_TEXT;
+    code = emuv_export_info(&d, &i, style, (size_t)a->top, stdout, &a->err);
+    emuv_trace_info_free(&i);
+  }
+  emuv_trace_data_free(&d);
+  return code ? report(&a->err) : 0;
+}
+
+static int dump(struct arguments *a)
+{
+  enum emuv_export_style style = a->json ? EMUV_EXPORT_JSON : EMUV_EXPORT_TEXT;
+  return emuv_export_dump(a->path, style, a->types, a->limit, stdout, &a->err) ? report(&a->err) : 0;
+}
+
+struct losses {
+  uint64_t dropped, gaps;
+};
+
+static int read_whole(const char *path, struct emuv_trace_reader_state *state, struct losses *l, struct emuv_err *err)
+{
+  struct emuv_trace_reader *r;
+  int code = emuv_trace_reader_open(&r, path, err);
+  if (code) return code;
+  struct emuv_trace_record record;
+  while ((code = emuv_trace_reader_next(r, &record, err)) > 0) {
+    if (record.type == EMUV_TRACE_GAP) l->gaps += record.u.gap.count ? record.u.gap.count : 1;
+    if (record.type == EMUV_TRACE_DROP) l->dropped += record.u.drop.count;
+  }
+  *state = *emuv_trace_reader_state(r);
+  emuv_trace_reader_close(r);
+  if (state->has_verdict) l->dropped += state->verdict.dropped;
+  return code;
+}
+
+static void print_check(const char *path, const struct emuv_trace_reader_state *s, const struct losses *l)
+{
+  char buf[24];
+  const char *status = "truncated";
+  if (s->has_verdict) status = emuv_trace_name(emuv_trace_status_names, EMUV_TRACE_STATUSES, s->verdict.status, buf);
+  printf("%s: %s, %" PRIu64 " records in %u blocks, %" PRIu64 " dropped, %" PRIu64 " gaps\n", path, status, s->records,
+         s->n_blocks, l->dropped, l->gaps);
+  if (s->has_verdict && s->verdict.text[0]) printf("%s: verdict: %s\n", path, s->verdict.text);
+  if (s->truncated)
+    printf("%s: the file ends early: %" PRIu64 " of %" PRIu64 " bytes are whole blocks\n", path, s->valid_bytes,
+           s->file_bytes);
+  if (s->skipped_blocks || s->skipped_records)
+    printf("%s: written by a newer version: %" PRIu64 " blocks and %" PRIu64 " records skipped\n", path,
+           s->skipped_blocks, s->skipped_records);
+}
+
+static int check(struct arguments *a)
+{
+  struct emuv_trace_reader_state s;
+  struct losses l = {0};
+  if (read_whole(a->path, &s, &l, &a->err) != 0) return report(&a->err);
+  print_check(a->path, &s, &l);
+  bool whole = !s.truncated && l.dropped == 0 && s.has_verdict && s.verdict.status == EMUV_TRACE_STATUS_COMPLETE;
+  return a->strict && !whole ? emuv_err_exit_status(EMUV_ERR_INPUT) : 0;
+}
+
+/* ---- export, import ---- */
+
+static const char *const export_formats[] = {"csv", "json", "sqlite", "oracleGeneral", NULL};
+static const char *const import_formats[] = {"oracleGeneral", "csv", NULL};
+
+static bool is(const char *a, const char *b)
+{
+  return strcmp(a, b) == 0;
+}
+
+static int export_loaded(struct arguments *a, FILE *out)
+{
+  struct emuv_trace_data d;
+  int code = emuv_trace_load(a->path, &d, &a->err);
+  if (code) return code;
+  if (is(a->format, "csv")) code = emuv_export_csv(&d, out, &a->err);
+  if (is(a->format, "json")) code = emuv_export_chrome(&d, out, &a->err);
+  if (is(a->format, "sqlite")) code = emuv_export_sqlite(&d, a->output, &a->err);
+  emuv_trace_data_free(&d);
+  return code;
+}
+
+static int export_oracle(struct arguments *a, FILE *out)
+{
+  if (!a->objects && a->page_bytes == 0)
+    return emuv_err_set(&a->err, EMUV_ERR_USAGE, "oracleGeneral needs --page-size SIZE, or --objects");
+  if (a->objects && a->page_bytes) return emuv_err_set(&a->err, EMUV_ERR_USAGE, "--page-size or --objects, not both");
+  return emuv_trace_export_oracle(a->path, a->page_bytes, out, NULL, &a->err);
+}
+
+static int export_to(struct arguments *a)
+{
+  if (is(a->format, "sqlite")) {
+    if (a->output) return export_loaded(a, NULL);
+    return emuv_err_set(&a->err, EMUV_ERR_USAGE, "a database needs --output FILE");
+  }
+  FILE *out = a->output ? fopen(a->output, "wb") : stdout;
+  if (!out) return emuv_err_errno(&a->err, EMUV_ERR_IO, "cannot create %s", a->output);
+  int code = is(a->format, "oracleGeneral") ? export_oracle(a, out) : export_loaded(a, out);
+  if (out != stdout && fclose(out) != 0 && code == 0)
+    code = emuv_err_errno(&a->err, EMUV_ERR_IO, "cannot write %s", a->output);
+  if (code && a->output) remove(a->output);
+  return code;
+}
+
+static bool format_known(struct arguments *a, const char *const *names)
+{
+  if (!a->format) emuv_err_set(&a->err, EMUV_ERR_USAGE, "give --format");
+  for (const char *const *n = names; a->format && *n; n++)
+    if (is(a->format, *n)) return true;
+  if (a->format) unknown_name(a, "--format", a->format, names);
+  return false;
+}
+
+static int export_trace(struct arguments *a)
+{
+  if (!format_known(a, export_formats)) return report(&a->err);
+  return export_to(a) ? report(&a->err) : 0;
+}
+
+static int import_from(struct arguments *a, FILE *in, uint64_t *n)
+{
+  if (is(a->format, "csv")) return emuv_trace_import_csv(in, a->path, a->object_bytes, a->output, n, &a->err);
+  return emuv_trace_import_oracle(in, a->path, a->output, n, &a->err);
+}
+
+static int import_trace(struct arguments *a)
+{
+  if (!format_known(a, import_formats)) return report(&a->err);
+  if (!a->output) emuv_err_set(&a->err, EMUV_ERR_USAGE, "give --output FILE.emuv");
+  if (!a->output) return report(&a->err);
+  bool standard = is(a->path, "-");
+  FILE *in = standard ? stdin : fopen(a->path, "rb");
+  if (!in) return emuv_err_errno(&a->err, EMUV_ERR_IO, "cannot open %s", a->path), report(&a->err);
+  uint64_t n = 0;
+  int code = import_from(a, in, &n);
+  if (!standard) fclose(in);
+  if (code) return report(&a->err);
+  emuv_log(EMUV_LOG_INFO, "%s: %" PRIu64 " references", a->output, n);
+  return 0;
+}
+
+/* ---- commands ---- */
+
+#define QUIET                                                                                                          \
+  {                                                                                                                    \
+    "quiet", 'q', NULL, 0, "say less on stderr", 9                                                                     \
+  }
+
+static const struct argp_option info_options[] = {{"json", KEY_JSON, NULL, 0, "one JSON object", 0},
+                                                  {"top", KEY_TOP, "N", 0, "kernels to list (default: 15)", 0},
+                                                  QUIET,
+                                                  {0}};
+static const struct argp_option dump_options[] = {
+    {"json", KEY_JSON, NULL, 0, "one JSON object per line", 0},
+    {"type", KEY_TYPES, "A,B", 0, "only records of these types: launch, copy, allocation, ...", 0},
+    {"limit", KEY_LIMIT, "N", 0, "stop after N records", 0},
+    QUIET,
+    {0}};
+static const struct argp_option check_options[] = {
+    {"strict", KEY_STRICT, NULL, 0, "exit status 3 also when the trace ends early or records were dropped", 0},
+    QUIET,
+    {0}};
+static const struct argp_option export_options[] = {
+    {"format", KEY_FORMAT, "NAME", 0, "csv, json (Perfetto, Chrome), sqlite or oracleGeneral", 0},
+    {"output", 'o', "FILE", 0, "write there instead of standard output", 0},
+    {"page-size", KEY_PAGE, "SIZE", 0, "oracleGeneral: references are pages of this size (64KiB, 2MiB)", 0},
+    {"objects", KEY_OBJECTS, NULL, 0, "oracleGeneral: references are operands, known by their address", 0},
+    QUIET,
+    {0}};
+static const struct argp_option import_options[] = {
+    {"format", KEY_FORMAT, "NAME", 0, "oracleGeneral or csv", 0},
+    {"output", 'o', "FILE", 0, "the trace to write", 0},
+    {"object-size", KEY_OBJECT_SIZE, "SIZE", 0, "csv: bytes of references that have no size (default: 4KiB)", 0},
+    QUIET,
+    {0}};
+
+static const struct command {
+  const char *name;
+  int (*run)(struct arguments *);
+  struct argp argp;
+} commands[] = {
+    {"info",
+     info,
+     {info_options, parse, "FILE",
+      "What a trace holds: time, launches by class, memory, steps, kernels.\vExample:\n  emuv-trace info llama.emuv "
+      "--top 30\n",
+      NULL, NULL, NULL}},
+    {"dump",
+     dump,
+     {dump_options, parse, "FILE",
+      "The records of a trace in file order, one per line.\vExample:\n  emuv-trace dump llama.emuv --type launch,copy "
+      "--limit 100\n",
+      NULL, NULL, NULL}},
+    {"check",
+     check,
+     {check_options, parse, "FILE",
+      "Reads a whole trace and says whether it is valid, how it ended and what was lost.\v"
+      "Exit status: 0 valid (also when it ends early at a whole block), 3 damaged.\n",
+      NULL, NULL, NULL}},
+    {"export",
+     export_trace,
+     {export_options, parse, "FILE",
+      "Converts a trace.\vExamples:\n  emuv-trace export llama.emuv --format json -o llama.json\n"
+      "  emuv-trace export llama.emuv --format oracleGeneral --page-size 2MiB -o llama.oracleGeneral\n",
+      NULL, NULL, NULL}},
+    {"import",
+     import_trace,
+     {import_options, parse, "FILE",
+      "Makes a trace of a reference string: each reference reads one object. FILE - is standard input.\vExample:\n"
+      "  emuv-trace import cache.csv --format csv --object-size 64KiB -o cache.emuv\n",
+      NULL, NULL, NULL}},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static int run_command(const struct command *c, int argc, char **argv)
+{
+  char name[64];
+  snprintf(name, sizeof name, "emuv-trace %s", c->name);
+  argv[0] = name;
+  argp_err_exit_status = 2;
+  struct arguments a = {.top = TOP_KERNELS, .types = ~UINT64_C(0), .object_bytes = 4096};
+  argp_parse(&c->argp, argc, argv, 0, NULL, &a);
+  if (a.err.code) return report(&a.err);
+  emuv_log_verbosity(a.quiet, 0);
+  return c->run(&a);
+}
+
+static void help(FILE *out)
+{
+  fputs("Usage: emuv-trace [OPTION...] [--] COMMAND [ARGUMENT...]\n"
+        "  or:  emuv-trace info|dump|check|export|import FILE [OPTION...]\n"
+        "\n"
+        "Captures what a GPU program allocates, copies, launches and touches, as a trace (.emuv);\n"
+        "or reports on, checks and converts traces.\n"
+        "\n"
+        "Capture:\n"
+        "  -o, --output FILE   the trace to write\n"
+        "      --max-size SIZE stop recording when the file has this size\n"
+        "  -q, --quiet         say nothing on stderr\n"
+        "\n"
+        "  emuv-trace SUBCOMMAND --help   options of a subcommand\n"
+        "  emuv-trace --version           version and git revision\n"
+        "\n"
+        "Examples:\n"
+        "  emuv-trace -o infer.emuv python infer.py\n"
+        "  emuv-trace info infer.emuv\n"
+        "  emuv-trace export infer.emuv --format json -o infer.json   # open in ui.perfetto.dev\n"
+        "  emuv-sim --trace infer.emuv --vram 8GiB,16GiB\n"
+        "\n"
+        "Exit status: of the captured command; 0 ok, 1 run-time failure, 2 usage, 3 invalid trace, 77 no hardware.\n",
+        out);
+}
+
+int main(int argc, char **argv)
+{
+  if (argc < 2) {
+    help(stderr);
+    return 2;
+  }
+  if (is(argv[1], "--help") || is(argv[1], "-?") || is(argv[1], "--usage")) {
+    help(stdout);
+    return 0;
+  }
+  if (is(argv[1], "--version") || is(argv[1], "-V")) {
+    printf("emuv-trace %s (%s%s)\n", EMUV_VERSION, EMUV_GIT_REVISION, EMUV_GIT_DIRTY ? ", modified" : "");
+    return 0;
+  }
+  for (size_t i = 0; i < N_COMMANDS; i++)
+    if (is(argv[1], commands[i].name)) return run_command(&commands[i], argc - 1, argv + 1);
+  return emuv_trace_run(argc, argv);
+}
