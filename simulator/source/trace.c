@@ -10,10 +10,11 @@
  * Steps: tracer/format/steps.h. Step 0 holds what comes before the first one (loading, and prefill unless a range marks
  * it); it and the next config->warmup steps run before the clock starts. Of the rest, config->tokens are kept. A trace
  * without steps is one timed step whose work units are accesses.
- * Times: trace_time.h. One thread per build; only the name depends on the path. */
+ * Layers: trace_layers.h. Times: trace_time.h. One thread per build; only the name depends on the path. */
 #include "simulator/source/trace.h"
 
 #include "simulator/source/source.h"
+#include "simulator/source/trace_layers.h"
 #include "simulator/source/trace_time.h"
 #include "tracer/format/order.h"
 #include "tracer/format/schema.h"
@@ -30,7 +31,7 @@ extern const struct emuv_source_ops emuv_source_trace;
 static const double READ_RATE = 10.0;             /* bytes per ns: above any card's memory, below its L2 */
 static const uint64_t READ_LEAST_BYTES = 1 << 20; /* an operand up to this is never cut */
 static const uint64_t WEIGHT_LEAST_BYTES = 64 << 10;
-enum { WEIGHT_CALLS_PER_STEP = 2 };
+enum { WEIGHT_CALLS_PER_STEP = 2, NO_LAYER = -2 };
 
 /* What the timed steps do with an extent. */
 struct use {
@@ -38,6 +39,7 @@ struct use {
   uint32_t last_step; /* 1 + index, 0 = none yet */
   size_t last_call;   /* 1 + index */
   bool written;
+  int32_t layer; /* the only one whose calls touch it; NO_LAYER = none yet, -1 = several */
 };
 
 struct build {
@@ -48,6 +50,7 @@ struct build {
   struct emuv_trace_order order;
   struct emuv_trace_steps steps;
   struct emuv_trace_cost *costs; /* by call */
+  int32_t *layers;               /* by call */
   struct use *uses;              /* by extent */
   size_t first_timed, n_steps;   /* of steps.step */
 };
@@ -99,8 +102,10 @@ static uint32_t range_flags(const struct emuv_trace_operand *o)
 
 /* ---- segments ---- */
 
-static void note_use(struct use *u, uint32_t step, size_t call, bool write)
+static void note_use(struct use *u, uint32_t step, size_t call, int32_t layer, bool write)
 {
+  if (u->layer == NO_LAYER) u->layer = layer;
+  if (u->layer != layer) u->layer = -1;
   u->steps += u->last_step != step + 1;
   u->calls += u->last_call != call + 1;
   u->last_step = step + 1;
@@ -115,7 +120,8 @@ static void note_call(struct build *b, uint32_t step, size_t index)
   for (uint32_t i = 0; i < n; i++) {
     struct emuv_trace_operand o = emuv_trace_call_operand(b->data, call, i);
     struct emuv_trace_place place;
-    if (locate(b, call, &o, &place)) note_use(&b->uses[place.extent], step, index, o.access & EMUV_TRACE_ACCESS_WRITE);
+    if (locate(b, call, &o, &place))
+      note_use(&b->uses[place.extent], step, index, b->layers[index], o.access & EMUV_TRACE_ACCESS_WRITE);
   }
 }
 
@@ -150,8 +156,9 @@ static int add_segments(struct build *b, struct emuv_err *err)
     const struct emuv_trace_extent *e = &b->space.extents[i];
     char name[56];
     segment_name(b, e, name);
-    int code = emuv_workload_segment(b->w, name, e->bytes, kind_of(b, &b->uses[i], e->bytes), -1,
-                                     EMUV_TRACE_SPACE_ALIGN, NULL, err);
+    enum emuv_segment_kind kind = kind_of(b, &b->uses[i], e->bytes);
+    int32_t layer = kind == EMUV_SEGMENT_WEIGHT && b->uses[i].layer >= 0 ? b->uses[i].layer : -1;
+    int code = emuv_workload_segment(b->w, name, e->bytes, kind, layer, EMUV_TRACE_SPACE_ALIGN, NULL, err);
     if (code) return code;
   }
   return 0;
@@ -208,8 +215,11 @@ static int add_op(struct build *b, size_t index, struct emuv_err *err)
 {
   const struct emuv_trace_call *call = &b->order.calls[index];
   const struct emuv_trace_cost *cost = &b->costs[index];
-  struct emuv_op op = {
-      .layer = -1, .launches = 1, .sync = cost->sync, .kernel_ns = cost->device_ns, .host_ns = cost->host_ns};
+  struct emuv_op op = {.layer = b->layers[index],
+                       .launches = 1,
+                       .sync = cost->sync,
+                       .kernel_ns = cost->device_ns,
+                       .host_ns = cost->host_ns};
   op_name(b, call, op.name);
   int code = emuv_workload_op(b->w, &op, err);
   uint32_t n = emuv_trace_call_operands(b->data, call);
@@ -246,8 +256,12 @@ static int prepare(struct build *b, struct emuv_err *err)
   if (code) return code;
   b->costs = calloc(b->order.n, sizeof *b->costs);
   b->uses = calloc(b->space.n_extents, sizeof *b->uses);
-  if (!b->costs || !b->uses) return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's workload");
-  return emuv_trace_time_costs(b->data, &b->order, b->costs, err);
+  b->layers = malloc(b->order.n * sizeof *b->layers);
+  if (!b->costs || !b->uses || !b->layers)
+    return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's workload");
+  for (size_t i = 0; i < b->space.n_extents; i++) b->uses[i].layer = NO_LAYER;
+  code = emuv_trace_layers_find(b->data, &b->order, &b->steps, b->layers, err);
+  return code ? code : emuv_trace_time_costs(b->data, &b->order, b->costs, err);
 }
 
 static void release(struct build *b)
@@ -256,6 +270,7 @@ static void release(struct build *b)
   emuv_trace_order_free(&b->order);
   emuv_trace_space_free(&b->space);
   free(b->costs);
+  free(b->layers);
   free(b->uses);
 }
 

@@ -175,6 +175,32 @@ static void warmup_and_tokens_select_steps(void **state)
   emuv_workload_free(&w);
 }
 
+/* Each layer's two matrices belong to one layer, whichever way the cut falls; what all layers share belongs to none. */
+static void layers_are_found(void **state)
+{
+  (void)state;
+  struct decode d = host_bound();
+  struct emuv_workload w = build(&d, 0, 0);
+  uint32_t matrices[64] = {0}, in_layers = 0;
+  for (size_t i = 0; i < w.n_segments; i++) {
+    const struct emuv_segment *s = &w.segments[i];
+    if (s->kind != EMUV_SEGMENT_WEIGHT) assert_int_equal(s->layer, -1);
+    assert_in_range(s->layer + 1, 0, d.layers);
+    if (s->layer >= 0) matrices[s->layer]++;
+  }
+  for (uint32_t l = 0; l < d.layers; l++) {
+    assert_int_equal(matrices[l], 2);
+    in_layers += matrices[l];
+  }
+  assert_int_equal(in_layers, 2 * d.layers);
+  for (uint32_t i = 0; i < w.steps[0].n_ops; i++) assert_int_equal(w.ops[i].layer, -1);
+  for (uint32_t i = 1; i < w.steps[2].n_ops; i++) {
+    const struct emuv_op *op = &w.ops[w.steps[2].first_op + i];
+    if (op->layer >= 0 && op[-1].layer >= 0) assert_in_range(op->layer - op[-1].layer, 0, 1);
+  }
+  emuv_workload_free(&w);
+}
+
 static void without_steps_everything_is_timed(void **state)
 {
   (void)state;
@@ -236,6 +262,7 @@ int main(void)
       cmocka_unit_test(only_touched_memory_counts),
       cmocka_unit_test(copies_write_whole_ranges),
       cmocka_unit_test(warmup_and_tokens_select_steps),
+      cmocka_unit_test(layers_are_found),
       cmocka_unit_test(without_steps_everything_is_timed),
       cmocka_unit_test(empty_trace_is_refused),
       cmocka_unit_test(periods_are_found),

@@ -113,7 +113,7 @@ static int from_ranges(const struct emuv_trace_data *d, const struct emuv_trace_
 
 /* ---- period ---- */
 
-static uint32_t symbol_of(const struct emuv_trace_data *d, const struct emuv_trace_call *call)
+uint32_t emuv_trace_symbol(const struct emuv_trace_data *d, const struct emuv_trace_call *call)
 {
   if (call->type == EMUV_TRACE_LAUNCH) return d->launches[call->index].kernel + 16;
   return call->type == EMUV_TRACE_COPY ? 1 + d->copies[call->index].kind : 0;
@@ -176,7 +176,7 @@ static int from_period(const struct emuv_trace_data *d, const struct emuv_trace_
 {
   uint32_t *symbols = malloc((order->n + 1) * sizeof *symbols);
   if (!symbols) return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's steps");
-  for (size_t i = 0; i < order->n; i++) symbols[i] = symbol_of(d, &order->calls[i]);
+  for (size_t i = 0; i < order->n; i++) symbols[i] = emuv_trace_symbol(d, &order->calls[i]);
   size_t begin, end, period = emuv_trace_period(symbols, order->n, &begin, &end);
   free(symbols);
   if (period == 0) return 0;

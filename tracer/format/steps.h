@@ -33,6 +33,9 @@ int emuv_trace_steps_find(const struct emuv_trace_data *d, const struct emuv_tra
                           struct emuv_trace_steps *steps, struct emuv_err *err);
 void emuv_trace_steps_free(struct emuv_trace_steps *steps);
 
+/* What makes two calls alike: the kernel, or the kind of copy. */
+uint32_t emuv_trace_symbol(const struct emuv_trace_data *d, const struct emuv_trace_call *call);
+
 /* The period of a sequence of symbols: its length, 0 if there is none with at least three repetitions, and the first
  * index of the stretch that repeats. */
 size_t emuv_trace_period(const uint32_t *symbols, size_t n, size_t *begin, size_t *end);
