@@ -119,8 +119,8 @@ static void explicit_keys_win_over_presets_in_any_order(void **state)
       "hw.vram_rate: 2TB/s\nmodel.layers: 5\nhardware: other-card\nmodel: tiny-model\n",
       "hardware: {vram_rate: 2TB/s, preset: other-card}\nmodel: {layers: 5, preset: tiny-model}\n",
       "hw: {preset: other-card}\nsweep: [{hardware: {vram_rate: 2TB/s}, model: {layers: 5, preset: tiny-model}}]\n",
-      "hw.vram_rate: 1B/s\nmodel: tiny-model\nmodel.layers: 5\nhardware: test-card\n"
-      "sweep: [{hardware: {vram_rate: 2TB/s, preset: other-card}}]\n",
+      ("hw.vram_rate: 1B/s\nmodel: tiny-model\nmodel.layers: 5\nhardware: test-card\n"
+       "sweep: [{hardware: {vram_rate: 2TB/s, preset: other-card}}]\n"),
   };
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     struct emuv_config c = one(texts[i]);
