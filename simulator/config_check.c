@@ -236,12 +236,20 @@ static int check_pattern(const struct emuv_config *c, const char *keys[2], struc
   return EMUV_OK;
 }
 
+/* The name becomes a file's name. */
+static int check_name(const struct emuv_config *c, const char *keys[2], struct emuv_err *err)
+{
+  if (strchr(c->scenario, '/') == NULL && c->scenario[0] != '.') return EMUV_OK;
+  return FAULT(EMUV_ERR_INPUT, "scenario", NULL, "scenario: \"%.60s\" cannot name a file of results", c->scenario);
+}
+
 int emuv_config_check_keys(const struct emuv_config *config, const char *keys[2], struct emuv_err *err)
 {
   struct emuv_config c = *config;
   keys[0] = keys[1] = NULL;
   emuv_config_canonical(&c);
-  int rc = check_hardware(&c, keys, err);
+  int rc = check_name(&c, keys, err);
+  if (rc == EMUV_OK) rc = check_hardware(&c, keys, err);
   if (rc == EMUV_OK) rc = check_page(&c, keys, err);
   if (rc != EMUV_OK) return rc;
   if (is(c.source, "transformer")) return check_transformer(&c, keys, err);

@@ -255,6 +255,9 @@ static void between_keys(void **state)
                           "     1 | source: trace\n"
                           "       |         ^\n"
                           "hint: write `trace: FILE.emuv`\n"},
+      {"scenario: ../../x\n", "s.yaml:1:11: error: scenario: \"../../x\" cannot name a file of results\n"
+                              "     1 | scenario: ../../x\n"
+                              "       |           ^\n"},
       {"trace: none.emuv\n", "s.yaml:1:8: error: trace: cannot open none.emuv: No such file or directory\n"
                              "     1 | trace: none.emuv\n"
                              "       |        ^\n"},
