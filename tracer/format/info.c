@@ -158,6 +158,7 @@ static bool count_busy(const struct emuv_trace_order *order, struct emuv_trace_i
     const struct emuv_trace_call *c = &order->calls[i];
     if (c->enter_ns && (info->begin_ns == 0 || c->enter_ns < info->begin_ns)) info->begin_ns = c->enter_ns;
     uint64_t end = c->end_ns > c->exit_ns ? c->end_ns : c->exit_ns;
+    if (end < c->enter_ns) end = c->enter_ns;
     if (end > info->end_ns) info->end_ns = end;
     if (c->end_ns) ok = span_add(&busy, c->start_ns, c->end_ns);
   }

@@ -10,6 +10,8 @@ int emuv_trace_pages_open(const char *path, uint64_t page_bytes, struct emuv_tra
   if (code == 0) code = emuv_trace_space_build(&p->data, &p->space, err);
   if (code == 0) code = emuv_trace_order_build(&p->data, &p->order, err);
   p->n_pages = p->space.bytes / page_bytes + (p->space.bytes % page_bytes != 0);
+  if (code == 0 && page_bytes > 1 && p->n_pages > UINT32_MAX)
+    code = emuv_err_set(err, EMUV_ERR_RANGE, "%s touches more than 2^32 pages of this size", path);
   if (code) emuv_trace_pages_close(p);
   return code;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const uint64_t SPACE_LIMIT = (uint64_t)1 << 62; /* bytes */
+
 /* One touched part of an allocation. */
 struct touch {
   size_t allocation;
@@ -151,13 +153,16 @@ static bool list_extents(struct emuv_trace_space *s, const struct touches *list)
   return true;
 }
 
-static void lay_out(struct emuv_trace_space *s)
+/* False when the extents together do not fit. */
+static bool lay_out(struct emuv_trace_space *s)
 {
   for (size_t i = 0; i < s->n_extents; i++) {
     uint64_t mask = EMUV_TRACE_SPACE_ALIGN - 1;
     s->extents[i].base = (s->bytes + mask) & ~mask;
+    if (s->extents[i].bytes > SPACE_LIMIT - s->extents[i].base) return false;
     s->bytes = s->extents[i].base + s->extents[i].bytes;
   }
+  return true;
 }
 
 int emuv_trace_space_build(const struct emuv_trace_data *data, struct emuv_trace_space *space, struct emuv_err *err)
@@ -170,11 +175,10 @@ int emuv_trace_space_build(const struct emuv_trace_data *data, struct emuv_trace
     ok = list_starts(space, &list) && list_extents(space, &list);
   }
   free(list.t);
-  if (ok) {
-    lay_out(space);
-    return 0;
-  }
+  bool fits = ok && lay_out(space);
+  if (fits) return 0;
   emuv_trace_space_free(space);
+  if (ok) return emuv_err_set(err, EMUV_ERR_INPUT, "the memory that %s touches exceeds 2^62 bytes", data->path);
   return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's address space");
 }
 

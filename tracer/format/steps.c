@@ -81,7 +81,7 @@ static void assign_calls(struct emuv_trace_steps *s, const struct emuv_trace_ord
     step->first = i == 0 ? 0 : first_call_at(order, step->begin_ns);
     step->end_ns = i + 1 < s->n ? s->step[i + 1].begin_ns : last_ns;
     size_t next = i + 1 < s->n || last_ns != UINT64_MAX ? first_call_at(order, step->end_ns) : order->n;
-    step->n = next - step->first;
+    step->n = next > step->first ? next - step->first : 0;
   }
 }
 
@@ -102,6 +102,7 @@ static int from_ranges(const struct emuv_trace_data *d, const struct emuv_trace_
     const char *text = emuv_trace_data_string(d, d->ranges[i].text);
     bool prefill = name_is(text, "prefill");
     if (!range_opens(&d->ranges[i]) || !(prefill || name_is(text, name))) continue;
+    if (d->ranges[i].ns < s->step[s->n - 1].begin_ns) continue; /* of another thread */
     ok = step_push(s, d->ranges[i].ns, prefill);
     last_ns = range_end(d, i);
   }
