@@ -3,7 +3,8 @@
 # With a `why` line: prints that line alone. POSIX awk, tab-separated input.
 #
 # Lines that are equal at all their points (within 0.5 %) become one, named "lru = fifo = clock", so that none hides
-# another. Of more than eight lines the middle ones are left out and named in the note, never lru, belady or emuv.
+# another; so do lines that lie on each other on paper (within 0.7 % of the axis), named "lru ≈ fifo".
+# Of more than eight lines the middle ones are left out and named in the note, never lru, belady or emuv.
 
 function quote(s) { gsub(/[\001-\037\177]/, " ", s); gsub(/'/, "''", s); return "'" s "'" }
 function rank(s) { return s in order ? order[s] : 99 }
@@ -11,14 +12,25 @@ function series(s) {
   if (!(s in id)) { id[s] = ++n_series; label[n_series] = base[n_series] = s }
   return id[s]
 }
-function same(a, b,    k, x) {
-  if (!points[a] || points[a] != points[b]) return 0
-  for (k = 1; k <= points[a]; k++) {
-    x = xs[a, k]
-    if (!((b, x) in y_at)) return 0
-    if (!close_to(y_at[a, x], y_at[b, x])) return 0
+# 2: line b equals line a at all points of b; 1: they cannot be told apart there; 0: they can. b must have at least two
+# points, and half as many as a.
+function same(a, b,    k, x, answer) {
+  if (points[b] < 2 || points[a] < points[b] || 2 * points[b] < points[a]) return 0
+  answer = 2
+  for (k = 1; k <= points[b]; k++) {
+    x = xs[b, k]
+    if (!((a, x) in y_at)) return 0
+    if (close_to(y_at[a, x], y_at[b, x])) continue
+    if (height(y_at[a, x]) - height(y_at[b, x]) > 0.007 || height(y_at[b, x]) - height(y_at[a, x]) > 0.007) return 0
+    answer = 1
   }
-  return 1
+  return answer
+}
+# Where on the y axis a value stands, 0 to 1; logarithmic by the rule of style.gp, or where the SQL said so (log_y).
+function height(y) {
+  if (!(y_high > y_low) || y <= 0) return 0
+  if (y_low > 0 && ("log_y" in value || y_high > 20 * y_low)) return log(y / y_low) / log(y_high / y_low)
+  return y / y_high
 }
 # Puts line b on line a. Within a merged name the order of `order` holds; the first name decides the colour.
 function merge(a, b,    names) {
@@ -26,6 +38,18 @@ function merge(a, b,    names) {
   split(label[a], names, "\t")
   base[a] = names[1]
   into[b] = a
+}
+function merge_pass(want,    a, b, how) {
+  for (a = 1; a <= n_series; a++) {
+    if (a in into) continue
+    for (b = 1; b <= n_series; b++) {
+      if (b == a || b in into) continue
+      how = same(a, b)
+      if (how < want) continue
+      if (how == 1) roughly[a] = 1
+      merge(a, b)
+    }
+  }
 }
 function in_order(list,    n, names, i, j, t) {
   n = split(list, names, "\t")
@@ -37,10 +61,7 @@ function in_order(list,    n, names, i, j, t) {
   for (i = 2; i <= n; i++) list = list "\t" names[i]
   return list
 }
-function merge_equal(    a, b) {
-  for (a = 1; a <= n_series; a++)
-    if (!(a in into)) for (b = a + 1; b <= n_series; b++) if (!(b in into) && same(a, b)) merge(a, b)
-}
+function merge_equal() { merge_pass(2); merge_pass(1) }
 function close_to(x, y) { return (x > y ? x - y : y - x) <= 0.005 * (x > y ? x : y) + 1e-12 }
 function same_bar(a, b,    k) {
   if (policy[a] == "" || strategy[a] != strategy[b] || settings[a] != settings[b]) return 0
@@ -54,7 +75,7 @@ function bars(    a, b, k, out) {
       policy[a] = in_order(policy[a] "\t" policy[b]); gone[b] = 1
     }
     n_bars_shown++
-    out = out quote_lines(strategy[a] (policy[a] == "" ? "" : " · " legend(policy[a])) settings[a])
+    out = out quote_lines(strategy[a] (policy[a] == "" ? "" : " · " legend(policy[a], " = ")) settings[a])
     for (k = 1; k <= n_parts; k++) out = out " " part[a, k]
     out = out "\n"
   }
@@ -73,18 +94,27 @@ function keep_few(    a, kept, drop, text, n) {
   if (text != "") say("not drawn, for lack of room: " text)
 }
 # A merged name as the legend shows it: at most about 34 characters; the note has the whole.
-function legend(s,    n, names, i, out) {
+function legend(s, sign,    n, names, i, out) {
   n = split(s, names, "\t")
   out = names[1]
   for (i = 2; i <= n; i++) {
     if (length(out) + length(names[i]) > (i < n ? 26 : 32)) {
-      gsub(/\t/, " = ", s)
+      gsub(/\t/, sign, s)
       say(s)
-      return out " = " n - i + 1 " more"
+      return out sign n - i + 1 " more"
     }
-    out = out " = " names[i]
+    out = out sign names[i]
   }
   return out
+}
+# What does not fit into the line of settings goes to the line below.
+function wrap_settings(    n, words, i, head) {
+  if (length(value["settings"]) <= 124) return
+  n = split(value["settings"], words, " · ")
+  head = words[1]
+  for (i = 2; i <= n && length(head) + length(words[i]) < 116; i++) head = head " · " words[i]
+  value["settings"] = head
+  for (; i <= n; i++) say(words[i])
 }
 function say(text) { value["note"] = value["note"] (value["note"] == "" ? "" : " · ") text; is_text["note"] = 1 }
 # In double quotes for a line break at "|"; nothing else in it may be special to gnuplot.
@@ -103,7 +133,7 @@ function thin_labels(    i, j, x, t, lo, hi, at, last) {
   for (i = 1; i <= n_x; i++) {
     x = x_of[i]
     at = hi >= 8 * lo ? log(x / lo) / log(hi / lo) : (x - lo) / (hi - lo)
-    if (at - last < 0.008 + 0.0125 * length(tic[x])) tic[x] = ""
+    if (at - last < 0.01 + 0.015 * length(tic[x])) tic[x] = ""
     else last = at
   }
 }
@@ -129,7 +159,8 @@ BEGIN {
   FS = "\t"
   n = split("emuv lru belady fifo clock lfu mru random", known, " ")
   for (i = 1; i <= n; i++) order[known[i]] = i
-  split("note series bound_by settings origin subject unit base_kind", texts, " ") # so that every script finds them set
+  # Every script finds these set.
+  split("note series bound_by settings origin subject unit units base_kind", texts, " ")
   for (i in texts) { value[texts[i]] = ""; is_text[texts[i]] = 1 }
 }
 $1 == "why" { why = why == "" ? $2 : why }
@@ -137,12 +168,15 @@ $1 == "set" { value[$2] = $3; is_text[$2] = 1 }
 $1 == "note" { notes[++n_notes] = $2 }
 $1 == "num" { value[$2] = $3 }
 $1 == "line" {
+  if (y_high == "" || $4 > y_high) y_high = $4 + 0
+  if (y_low == "" || $4 < y_low) y_low = $4 + 0
   s = series($2)
   xs[s, ++points[s]] = $3; y_at[s, $3] = $4
   if (!($3 in tic)) { tic[$3] = $5; x_of[++n_x] = $3 }
 }
 $1 == "point" { p_series[++n_points] = $2; p_x[n_points] = $3; p_y[n_points] = $4 }
 $1 == "bound" { bound = bound $2 " " $3 "\n"; if ($3 > 0) all = all $2 " " $3 "\n" }
+$1 == "ref" { ref = ref $2 " " $3 "\n"; all = all $2 " " $3 "\n"; n_ref = 1 }
 $1 == "cell" {
   series($4)
   c_group[++n_cells] = $2; c_series[n_cells] = $4; c_y[n_cells] = $5
@@ -157,13 +191,15 @@ $1 == "bar" {
 }
 END {
   if (why != "") { print "why\t" why; exit }
+  wrap_settings()
   for (k = 1; k <= n_notes; k++) say(notes[k])
   merge_equal(); keep_few(); thin_labels()
   for (a = 1; a <= n_series; a++) if (!(a in into) && !(a in hidden)) index_of[a] = ++n_shown
-  for (a = 1; a <= n_series; a++) if (a in index_of) shown[a] = legend(label[a])
+  for (a = 1; a <= n_series; a++) if (a in index_of) shown[a] = legend(label[a], a in roughly ? " ≈ " : " = ")
   bar = bars()
   for (v in value) print v " = " (v in is_text ? quote(value[v]) : value[v] + 0)
-  print "n_series = " n_shown + 0 "; n_groups = " n_groups + 0 "; n_bars = " n_bars_shown + 0 "; n_parts = " n_parts + 0
+  print "n_series = " n_shown + 0 "; n_groups = " n_groups + 0 "; n_bars = " n_bars_shown + 0
+  print "n_parts = " n_parts + 0 "; n_ref = " n_ref + 0
   printf "array name[%d]\narray base[%d]\n", n_shown + 1, n_shown + 1
   printf "array used[%d]\narray group[%d]\n", n_parts + 1, n_groups + 1
   for (a = 1; a <= n_series; a++) if (a in index_of)
@@ -182,5 +218,5 @@ END {
   }
   block("line", line); block("point", point); block("bound", bound); block("cell", cells())
   block("cpoint", cell_points())
-  block("gbound", gbound); block("bar", bar); block("all", all)
+  block("gbound", gbound); block("bar", bar); block("ref", ref); block("all", all)
 }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Demand faults per 1000 work units over page size, both axes logarithmic: one line per eviction policy.
-headline = subject . ': page faults per 1000 ' . unit . 's over page size, by eviction policy'
+headline = subject . ': page faults per 1000 ' . units . ' over page size, by eviction policy'
 eval decorate
 set xlabel 'page size'
-set ylabel 'demand faults per 1000 ' . unit . 's'
+set ylabel 'demand faults per 1000 ' . units
 stats $all using 1:2 nooutput
 set logscale xy
 set logscale x 2

@@ -3,7 +3,7 @@
 -- Without prefetch where that was run.
 CREATE TEMP TABLE panel AS
 SELECT * FROM panels_policy WHERE n_page > 1
-ORDER BY n_policy_page DESC, n_measured DESC, n DESC, context_tokens, hardware, model, strategy LIMIT 1;
+ORDER BY n_policy_page DESC, n_measured DESC, bits DESC, n DESC, context_tokens, hardware, model, strategy LIMIT 1;
 SELECT 'why', 'needs at least two page sizes with an eviction policy' WHERE NOT EXISTS (SELECT 1 FROM panel);
 
 CREATE TEMP TABLE pick AS
@@ -25,3 +25,4 @@ GROUP BY policy, page_bytes
 ORDER BY avg(min(faults_per_1k_tokens)) OVER (PARTITION BY policy) DESC, policy, page_bytes;
 SELECT 'point', policy, page_bytes, faults_per_1k_tokens
 FROM plot_faults JOIN slice USING (run_id) WHERE kind <> (SELECT kind FROM base) AND faults_per_1k_tokens > 0;
+SELECT 'num', 'log_y', 1;

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Machines side by side, slowest bound first: a group of bars per machine, the bound dashed, measurements as rings.
-headline = subject . ': ' . unit . 's per second by machine and strategy'
+headline = subject . ': ' . units . ' per second by machine and strategy'
 eval decorate
 set xlabel 'machine and VRAM' offset 0, -0.9
-set ylabel unit . 's per second'
+set ylabel units . ' per second'
 stats $all using 1:2 nooutput
 eval scale_y
 crowded = n_groups * n_series > 16
@@ -22,7 +22,7 @@ set boxwidth width * 0.92
 plot for [i = 1:n_series] $cell using (spot($1, i)):($2 == i ? $3 : NaN) with boxes linecolor rgb hue(i) title name[i], \
   for [i = 1:n_series] $cell using ($2 == i ? spot($1, i) : NaN):3:(number($3)) with labels @turn font font10 \
     textcolor rgb ink notitle, \
-  $gbound using ($1 - 0.44):2:(0.88):(0) with vectors nohead linestyle 30 title bound_title, \
+  $gbound using ($1 - 0.44):2:(0.88):(0) with vectors nohead linestyle 30 linewidth 1.5 dashtype 1 title bound_title, \
   for [i = 1:n_series] $cpoint using ($2 == i ? spot($1, i) : NaN):3 with points pointtype 6 pointsize 2.2 * dot \
     linewidth 2 linecolor rgb ink notitle, \
   for [k = 1:(n_measured > 0)] NaN with points pointtype 6 pointsize 2.2 * dot linewidth 2 linecolor rgb ink \

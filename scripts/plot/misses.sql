@@ -3,7 +3,7 @@
 -- Without prefetch where that was run.
 CREATE TEMP TABLE panel AS
 SELECT * FROM panels_policy WHERE n_vram > 1
-ORDER BY n_policy_vram DESC, n_measured DESC, n DESC, context_tokens, hardware, model, strategy LIMIT 1;
+ORDER BY n_policy_vram DESC, n_measured DESC, bits DESC, n DESC, context_tokens, hardware, model, strategy LIMIT 1;
 SELECT 'why', 'needs at least two VRAM sizes with an eviction policy' WHERE NOT EXISTS (SELECT 1 FROM panel);
 
 CREATE TEMP TABLE pick AS

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Work units per second over page size: one line per eviction policy, the bound dashed, measurements as rings.
-headline = subject . ': ' . unit . 's per second over page size, by eviction policy'
+headline = subject . ': ' . units . ' per second over page size, by eviction policy'
 eval decorate
 set xlabel 'page size'
-set ylabel unit . 's per second'
+set ylabel units . ' per second'
 stats $all using 1:2 nooutput
 set logscale x 2
 set xrange [STATS_min_x / 1.2 : STATS_max_x * 1.2]

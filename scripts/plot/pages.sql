@@ -3,7 +3,7 @@
 -- With the prefetcher that does best overall.
 CREATE TEMP TABLE panel AS
 SELECT * FROM panels_policy WHERE n_page > 1
-ORDER BY n_policy_page DESC, n_measured DESC, n DESC, context_tokens, hardware, model, strategy LIMIT 1;
+ORDER BY n_policy_page DESC, n_measured DESC, bits DESC, n DESC, context_tokens, hardware, model, strategy LIMIT 1;
 SELECT 'why', 'needs at least two page sizes with an eviction policy' WHERE NOT EXISTS (SELECT 1 FROM panel);
 
 CREATE TEMP TABLE pick_vram AS

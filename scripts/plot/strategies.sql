@@ -3,7 +3,7 @@
 -- Each strategy at its best settings; at most eight VRAM sizes.
 CREATE TEMP TABLE panel AS
 SELECT * FROM panels WHERE n_strategy > 1
-ORDER BY n_over DESC, n_strategy_vram DESC, n_measured DESC, n DESC, context_tokens, hardware, model LIMIT 1;
+ORDER BY n_over DESC, n_strategy_vram DESC, n_measured DESC, bits DESC, n DESC, context_tokens, hardware, model LIMIT 1;
 SELECT 'why', 'needs at least two strategies' WHERE NOT EXISTS (SELECT 1 FROM panel);
 
 CREATE TEMP TABLE best_all AS SELECT * FROM best_strategies;
@@ -26,6 +26,8 @@ SELECT 'cell', g, printf('%g', round(vram_gib, 2)) || ' GiB', strategy, tokens_p
 ORDER BY avg(tokens_per_s) OVER (PARTITION BY strategy) DESC, strategy, g;
 SELECT 'cpoint', g, strategy, tokens_per_s FROM measured;
 SELECT 'gbound', g, max(bound_tokens_per_s) FROM best WHERE bound_tokens_per_s > 0 GROUP BY g ORDER BY g;
+SELECT 'ref', g, (SELECT max(tokens_per_s) FROM residents) FROM best
+WHERE EXISTS (SELECT 1 FROM residents) GROUP BY g ORDER BY g;
 SELECT 'set', 'bound_by', group_concat(bound_by, '/')
 FROM (SELECT bound_by FROM best GROUP BY bound_by ORDER BY min(vram_gib));
 SELECT 'note', 'each bar: best policy, prefetch and page size';

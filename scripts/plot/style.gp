@@ -6,11 +6,11 @@
 #   format, outfile       'png' or 'svg', and the path to write
 #   subject, settings     what is drawn ("llama-2-70b on rtx4090"), and what all of it shares ("page 2 MiB, ...")
 #   note, origin          how the rows were chosen; scenario, revision and row counts
-#   unit                  the unit of work: token, step, image, access
+#   unit, units           the unit of work (token, step, image, access) and its plural
 #   base_kind, n_measured 'predicted' or 'measured', and how many measured rows are drawn over predictions
 #   bound_by              what sets the bound: link, compute, disk
 # Series: n_series, and the arrays name[] (legend), base[] (the name that decides the colour); data in $line (one index
-# per series: x y label), $point (series x y), $bound (x y), $cell (group series y), $bar (label v1 .. vn).
+# per series: x y label), $point (series x y), $bound and $ref (x y), $cell (group series y), $bar (label v1 .. vn).
 
 set encoding utf8
 if (format eq 'svg') {
@@ -41,10 +41,11 @@ do for [k = 1:21] {
     pointtype marker[(k - 1 + int((k - 1) / 7)) % 7 + 1] dashtype 1 + (k > 7) + 2 * (k > 14)
 }
 set style line 30 linecolor rgb 'black' linewidth 2 dashtype 2
+set style line 31 linecolor rgb '#8A8A8A' linewidth 2 dashtype 3
 
 # The same policy or strategy looks the same in every figure. A name that is not listed gets a free style by its place.
-known = 'lru belady random mru lfu fifo clock emuv resident um uva layer-offload stream arc s3fifo sieve priority'
-slots = '1 2 3 4 5 6 7 2 7 4 5 1 3 8 9 10 11'
+known = 'lru belady random mru lfu fifo clock emuv resident um uva layer-offload stream paged arc s3fifo sieve priority'
+slots = '1 2 3 4 5 6 7 2 7 4 5 1 3 6 8 9 10 11'
 place(s) = sum [k = 1:words(known)] (word(known, k) eq s ? k : 0)
 style(i) = place(base[i]) > 0 ? int(word(slots, place(base[i]))) : 14 + i % 7 + 1
 hue(i) = tint[(style(i) - 1) % 7 + 1]
@@ -72,9 +73,10 @@ decorate = "set label 1 headline at screen 0.02, 0.965 left font title_font text
 is_log_y = 0
 fine_tics = "set for [d = -9:12] ytics add (sprintf('%g', 10.0 ** d) 10.0 ** d, " \
   ."sprintf('%g', 2 * 10.0 ** d) 2 * 10.0 ** d, sprintf('%g', 5 * 10.0 ** d) 5 * 10.0 ** d)"
-log_y = "is_log_y = 1; ymin = STATS_min_y; ymax = STATS_max_y; set format y '%g'; set logscale y; " \
+log_y = "is_log_y = 1; ymin = STATS_min_y; ymax = STATS_max_y; " \
+  ."set format y (ymax >= 1e4 ? '%.0s %c' : '%g'); set logscale y; " \
   ."set yrange [ymin * 0.7 : ymax * 1.4]; if (ymax < 2000 * ymin) { eval fine_tics }"
-scale_y = "ymin = STATS_min_y; ymax = STATS_max_y; set format y '%g'; " \
+scale_y = "ymin = STATS_min_y; ymax = STATS_max_y; set format y (ymax >= 1e4 ? '%.0s %c' : '%g'); " \
   ."if (ymin > 0 && ymax > 20 * ymin) { eval log_y } else { set yrange [0 : ymax > 0 ? 1.08 * ymax : 1] }"
 scale_x = "xmin = STATS_min_x; xmax = STATS_max_x; " \
   ."if (xmin > 0 && xmax >= 8 * xmin) { set logscale x 2; set xrange [xmin / 1.15 : xmax * 1.15] } " \

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Work units per second over VRAM: one line per eviction policy, the bound dashed, measurements as rings.
-headline = subject . ': ' . unit . 's per second over VRAM, by eviction policy'
+headline = subject . ': ' . units . ' per second over VRAM, by eviction policy'
 eval decorate
 set xlabel 'VRAM (GiB)'
-set ylabel unit . 's per second'
+set ylabel units . ' per second'
 stats $all using 1:2 nooutput
 eval scale_x
 eval scale_y

@@ -3,7 +3,7 @@
 -- Drawn at the page size and prefetcher that do best overall.
 CREATE TEMP TABLE panel AS
 SELECT * FROM panels_policy WHERE n_vram > 1
-ORDER BY n_policy_vram DESC, n_measured DESC, n DESC, context_tokens, hardware, model, strategy LIMIT 1;
+ORDER BY n_policy_vram DESC, n_measured DESC, bits DESC, n DESC, context_tokens, hardware, model, strategy LIMIT 1;
 SELECT 'why', 'needs at least two VRAM sizes with an eviction policy' WHERE NOT EXISTS (SELECT 1 FROM panel);
 
 -- Candidates must cover (nearly) as many points as any other. Within 2 % of the best, prefer what was measured too, then

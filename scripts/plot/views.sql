@@ -14,7 +14,8 @@ SELECT run_id, config_hash, kind, scenario,
        workload, work_unit, hardware, strategy, policy, prefetch,
        coalesce(context_tokens, 0) AS context_tokens,
        coalesce(batch, 0) AS batch,
-       coalesce(weight_bytes, 0) AS weight_bytes,
+       coalesce(weight_bits, 0) || '-bit weights, ' || coalesce(kv_bits, 0) || '-bit KV' AS data_types,
+       coalesce(weight_bits, 0) AS weight_bits, coalesce(kv_bits, 0) AS kv_bits,
        coalesce(ram_bytes, 0) AS ram_bytes,
        page_bytes,
        CASE WHEN page_bytes >= 1073741824 AND page_bytes % 1073741824 = 0 THEN (page_bytes / 1073741824) || ' GiB'
@@ -74,16 +75,17 @@ WHERE context_tokens > 0;
 
 -- Best row of each strategy for each VRAM size (over policies, prefetchers and page sizes); run_id names that row.
 CREATE VIEW IF NOT EXISTS plot_strategies AS
-SELECT scenario, kind, hardware, model, weight_bytes, context_tokens, batch, ram_bytes, vram_gib, strategy,
+SELECT scenario, kind, hardware, model, data_types, context_tokens, batch, ram_bytes, vram_gib, strategy,
        max(tokens_per_s) AS tokens_per_s, bound_tokens_per_s, bound_by, policy, prefetch, page, run_id
 FROM plot_rows
-GROUP BY scenario, kind, hardware, model, weight_bytes, context_tokens, batch, ram_bytes, vram_gib, strategy;
+GROUP BY scenario, kind, hardware, model, data_types, context_tokens, batch, ram_bytes, vram_gib, strategy;
 
--- Bytes moved for one work unit, by path and direction; `remote` is host memory that kernels read in place.
+-- Bytes moved for one work unit, by path and direction: h2d and d2h are copies, `remote` is host memory that kernels read
+-- in place (the column h2d_bytes of table `runs` counts both).
 CREATE VIEW IF NOT EXISTS plot_traffic AS
 SELECT p.run_id, p.scenario, p.kind, p.hardware, p.model, p.context_tokens, p.batch, p.page_bytes, p.page,
        p.strategy, p.policy, p.prefetch, p.vram_gib,
-       coalesce(r.h2d_bytes, 0) / 1073741824.0 / r.tokens AS h2d_gib_per_token,
+       max(0, coalesce(r.h2d_bytes, 0) - coalesce(r.remote_bytes, 0)) / 1073741824.0 / r.tokens AS h2d_gib_per_token,
        coalesce(r.d2h_bytes, 0) / 1073741824.0 / r.tokens AS d2h_gib_per_token,
        coalesce(r.nvme_read_bytes, 0) / 1073741824.0 / r.tokens AS nvme_read_gib_per_token,
        coalesce(r.nvme_write_bytes, 0) / 1073741824.0 / r.tokens AS nvme_write_gib_per_token,
@@ -93,9 +95,9 @@ WHERE r.tokens > 0;
 
 -- Best row of each strategy on each machine, with the most VRAM that was tried there; run_id names that row.
 CREATE VIEW IF NOT EXISTS plot_hardware AS
-SELECT hardware, scenario, kind, model, weight_bytes, context_tokens, batch, ram_bytes, strategy, vram_gib,
+SELECT hardware, scenario, kind, model, data_types, context_tokens, batch, ram_bytes, strategy, vram_gib,
        max(tokens_per_s) AS tokens_per_s, bound_tokens_per_s, bound_by, policy, prefetch, page, run_id
-FROM (SELECT *, max(vram_gib) OVER (PARTITION BY hardware, scenario, kind, model, weight_bytes, context_tokens, batch,
+FROM (SELECT *, max(vram_gib) OVER (PARTITION BY hardware, scenario, kind, model, data_types, context_tokens, batch,
                                     ram_bytes) AS most_gib FROM plot_rows)
 WHERE vram_gib = most_gib
-GROUP BY hardware, scenario, kind, model, weight_bytes, context_tokens, batch, ram_bytes, strategy, vram_gib;
+GROUP BY hardware, scenario, kind, model, data_types, context_tokens, batch, ram_bytes, strategy, vram_gib;

@@ -9,7 +9,7 @@ CREATE TABLE runs(
   context_tokens INTEGER, batch INTEGER, tokens INTEGER, work_unit TEXT, seed INTEGER, version TEXT, total_s REAL,
   compute_s REAL, stall_s REAL, tokens_per_s REAL, accesses INTEGER, hits INTEGER, faults INTEGER, faults_per_1k_tokens REAL,
   hit_ratio REAL, h2d_bytes INTEGER, d2h_bytes INTEGER, nvme_read_bytes INTEGER, nvme_write_bytes INTEGER, bound_s REAL,
-  bound_by TEXT, status TEXT, remote_bytes INTEGER, footprint_bytes INTEGER, weight_bytes INTEGER, stall_link_s REAL,
+  bound_by TEXT, status TEXT, remote_bytes INTEGER, footprint_bytes INTEGER, weight_bits INTEGER, kv_bits INTEGER, stall_link_s REAL,
   stall_disk_s REAL, stall_host_s REAL);
 CREATE TEMP TABLE settings AS
 WITH way(strategy, policy, prefetch) AS (VALUES ('emuv', 'lru', 'none'), ('emuv', 'fifo', 'none'), ('emuv', 'belady', 'none'),
@@ -32,12 +32,12 @@ SELECT 'sim-' || rowid, 'config-' || rowid, 'sim', 'cyclic', 'pattern:cyclic', '
        CASE WHEN prefetch = 'none' AND strategy = 'emuv' THEN miss * 16384000 / mib ELSE 0 END, 1 - miss,
        CASE strategy WHEN 'emuv' THEN 10 * miss * footprint ELSE 0 END, 0, 0, 0, 10 * max(link_s, compute),
        CASE WHEN link_s > compute THEN 'link' ELSE 'compute' END, 'ok',
-       CASE strategy WHEN 'uva' THEN 10 * miss * footprint ELSE 0 END, footprint, footprint, 10 * stall, 0, 0
+       CASE strategy WHEN 'uva' THEN 10 * miss * footprint ELSE 0 END, footprint, 16, 16, 10 * stall, 0, 0
 FROM timed;
 INSERT INTO runs SELECT 'replay-' || run_id, config_hash, 'replay', scenario, workload, model, strategy, hardware, policy, prefetch,
        page_bytes, vram_bytes, ram_bytes, nvme_bytes, context_tokens, batch, tokens, work_unit, seed, version, total_s * 1.05,
        compute_s, stall_s, tokens_per_s / 1.05, accesses, hits, faults, faults_per_1k_tokens, hit_ratio, h2d_bytes, d2h_bytes,
-       nvme_read_bytes, nvme_write_bytes, bound_s, bound_by, status, remote_bytes, footprint_bytes, weight_bytes, stall_link_s,
+       nvme_read_bytes, nvme_write_bytes, bound_s, bound_by, status, remote_bytes, footprint_bytes, weight_bits, kv_bits, stall_link_s,
        stall_disk_s, stall_host_s
 FROM runs WHERE policy = 'lru' AND hardware = 'rtx4090';
 -- Rows that did not finish are never drawn.

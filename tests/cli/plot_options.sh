@@ -33,6 +33,12 @@ has err 'figure hardware does not apply: needs at least two machines'
 has err 'emuv-plot: 8 figures in c; 2 do not apply'
 has c/throughput.svg 'scan-16g on h100'
 
+# One row alone is drawn too, in every figure that makes sense of it.
+"$plot" -q --format png --where "run_id = (SELECT min(run_id) FROM runs WHERE policy = 'belady' AND vram_bytes < 5000000000)" -o d \
+  runs.sqlite >out 2>err || fail "one row: $(cat err)"
+[ "$(cat out)" = 'd/time.png
+d/traffic.png' ] || fail "one row: $(cat out)"
+
 # Names from the database are data: quotes, commands of shell and gnuplot, newlines, too many tabs.
 cp runs.sqlite "it's a \"name\".v2.sqlite"
 sqlite3 "it's a \"name\".v2.sqlite" "UPDATE runs SET scenario = 'x''; system(''touch owned''); \`touch owned\` @unit' || char(10) || char(9),
