@@ -25,4 +25,4 @@ FROM best ORDER BY avg(tokens_per_s) OVER (PARTITION BY strategy) DESC, strategy
 SELECT 'cpoint', g, strategy, tokens_per_s FROM measured;
 SELECT 'gbound', g, bound FROM best WHERE bound > 0 GROUP BY g ORDER BY g;
 SELECT 'set', 'bound_by', group_concat(bound_by, '/') FROM (SELECT DISTINCT bound_by FROM best ORDER BY 1);
-SELECT 'note', 'each bar: best policy, prefetch and page size';
+SELECT 'note', 'each bar: best policy, prefetch, page size and what else was swept';

@@ -30,4 +30,4 @@ SELECT 'ref', g, (SELECT max(tokens_per_s) FROM residents) FROM best
 WHERE EXISTS (SELECT 1 FROM residents) GROUP BY g ORDER BY g;
 SELECT 'set', 'bound_by', group_concat(bound_by, '/')
 FROM (SELECT bound_by FROM best GROUP BY bound_by ORDER BY min(vram_gib));
-SELECT 'note', 'each bar: best policy, prefetch and page size';
+SELECT 'note', 'each bar: best policy, prefetch, page size and what else was swept';

@@ -24,4 +24,4 @@ SELECT 'ref', vram_gib, (SELECT max(tokens_per_s) FROM residents) FROM best
 WHERE EXISTS (SELECT 1 FROM residents) GROUP BY vram_gib ORDER BY vram_gib;
 SELECT 'set', 'bound_by', group_concat(bound_by, '/')
 FROM (SELECT bound_by FROM best GROUP BY bound_by ORDER BY min(vram_gib));
-SELECT 'note', 'each point: best policy, prefetch and page size';
+SELECT 'note', 'each point: best policy, prefetch, page size and what else was swept';
