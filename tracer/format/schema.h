@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of all records' fields. Encoding, decoding, dumps, CSV and JSON read it; FORMAT.md lists it. A field is one
- * row; rows are only ever added at the end of a record (FORMAT.md, "Compatibility"). Const, any thread.
+ * row; rows are only ever added at the end of a record, with plain coding or channels of their own (FORMAT.md,
+ * "Compatibility"). Const, any thread.
  *
  * Integers are LEB128 varints; DELTA fields are the zigzag difference to the previous value of their channel, so that a
  * periodic sequence of launches becomes a periodic sequence of bytes, which zstd then folds away. Channels are zero at

@@ -411,7 +411,7 @@ int main(int argc, char **argv)
     return 0;
   }
   if (is(argv[1], "--version") || is(argv[1], "-V")) {
-    printf("emuv-trace %s (%s%s)\n", EMUV_VERSION, EMUV_GIT_REVISION, EMUV_GIT_DIRTY ? ", modified" : "");
+    printf("emuv-trace %s (%s%s)\n", EMUV_VERSION, EMUV_GIT_REVISION, EMUV_GIT_DIRTY ? "-dirty" : "");
     return 0;
   }
   for (size_t i = 0; i < N_COMMANDS; i++)
