@@ -24,7 +24,7 @@ static bool is(const char *text, const char *name)
 static void set_name(emuv_text field, const char *name)
 {
   memset(field, 0, EMUV_OPTION_STRING_SIZE);
-  memcpy(field, name, strlen(name));
+  memcpy(field, name, strlen(name) + 1);
 }
 
 static void set_policy(struct emuv_config *c, const char *policy, const char *prefetch)
@@ -210,7 +210,7 @@ static int check_transformer(const struct emuv_config *c, const char *keys[2], s
   };
   int rc = check_needed(needed, sizeof needed / sizeof needed[0], "model.preset", keys, err);
   if (rc != EMUV_OK) return rc;
-  if (m->heads % m->kv_heads != 0)
+  if (m->kv_heads == 0 || m->heads % m->kv_heads != 0)
     return FAULT(EMUV_ERR_INPUT, "model.kv_heads", "model.heads",
                  "model.kv_heads: %" PRIu64 " heads cannot share %" PRIu64 " key-value heads evenly", m->heads,
                  m->kv_heads);

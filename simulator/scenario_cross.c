@@ -147,7 +147,7 @@ static int apply_preset(struct crossing *x, struct composition *c, bool is_model
   while (entry != NULL && (entry->is_model != is_model || strcmp(entry->name, name) != 0)) entry = entry->next;
   if (entry == NULL) {
     int rc = load_preset(x, column, name, is_model, &entry);
-    if (rc != EMUV_OK) return rc;
+    if (rc != EMUV_OK || entry == NULL) return rc;
   }
   if (is_model)
     config->model = entry->model;
@@ -295,11 +295,12 @@ static int cross(struct crossing *x, const struct emuv_yaml_block *base, const s
 
 static void release(struct crossing *x)
 {
-  struct seen *entry, *next;
-  HASH_ITER(hh, x->seen, entry, next)
-  {
-    HASH_DEL(x->seen, entry);
+  struct seen *entry = x->seen;
+  HASH_CLEAR(hh, x->seen); /* frees the table; the entries stay linked */
+  while (entry != NULL) {
+    struct seen *rest = entry->hh.next;
     free(entry);
+    entry = rest;
   }
   while (x->cache != NULL) {
     struct cached *rest = x->cache->next;

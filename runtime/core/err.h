@@ -46,7 +46,8 @@ int emuv_err_at(struct emuv_err *err, const char *file, long line, long column);
 int emuv_err_hint(struct emuv_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "file:line:column: error: text", the excerpt with a caret under column, and "hint: ..." lines. */
 void emuv_err_print(const struct emuv_err *err, FILE *out);
-/* Exit status of a command for a code: 0 ok, 1 run time, 2 usage, 3 invalid input, 4 regression, 77 no hardware, 130 interrupted. */
+/* Exit status of a command for a code: 0 ok, 1 run time, 2 usage, 3 invalid input, 4 regression, 77 no hardware, 130
+ * interrupted. */
 int emuv_err_exit_status(int code);
 
 #endif

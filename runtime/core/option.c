@@ -164,7 +164,7 @@ static int parse_string(const char *text, char *value, struct emuv_err *err)
     return emuv_err_set(err, EMUV_ERR_INPUT, "text of %zu bytes is too long (at most %d)", n,
                         EMUV_OPTION_STRING_SIZE - 1);
   memset(value, 0, EMUV_OPTION_STRING_SIZE);
-  memcpy(value, text, n);
+  memcpy(value, text, n + 1);
   return EMUV_OK;
 }
 

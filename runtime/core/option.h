@@ -47,10 +47,10 @@ struct emuv_option {
   enum emuv_option_type type;
   unsigned flags;
   size_t offset;
-  const char *def;  /* default as text, NULL with REQUIRED; "" for STRING */
-  double min, max;  /* bounds for numbers, checked when max > min */
+  const char *def;                   /* default as text, NULL with REQUIRED; "" for STRING */
+  double min, max;                   /* bounds for numbers, checked when max > min */
   const char *const *(*names)(void); /* NAME: NULL-terminated list of valid names */
-  const char *help; /* one line, with the unit */
+  const char *help;                  /* one line, with the unit */
 };
 
 /* Row of a key, NULL if there is none. */
@@ -59,8 +59,8 @@ const struct emuv_option *emuv_option_find(const struct emuv_option *table, size
 const char *emuv_option_suggest(const struct emuv_option *table, size_t n, const char *key);
 /* The closest of a NULL-terminated list, or NULL. */
 const char *emuv_option_suggest_name(const char *const *names, const char *given);
-/* Parses text into the field of `base` that `opt` names; checks bounds. EMUV_ERR_INPUT or EMUV_ERR_RANGE without a place:
- * the caller adds file, line and column with emuv_err_at. */
+/* Parses text into the field of `base` that `opt` names; checks bounds. EMUV_ERR_INPUT or EMUV_ERR_RANGE without a
+ * place: the caller adds file, line and column with emuv_err_at. */
 int emuv_option_parse(const struct emuv_option *opt, void *base, const char *text, struct emuv_err *err);
 /* Writes every default into `base`. */
 int emuv_option_defaults(const struct emuv_option *table, size_t n, void *base, struct emuv_err *err);

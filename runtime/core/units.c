@@ -63,7 +63,10 @@ static size_t number_length(const char *s)
 static int split(const char *text, const char *what, const char *example, struct parts *out, struct emuv_err *err)
 {
   const char *s = text + strspn(text, " \t");
-  if (*s == '-') return emuv_err_set(err, EMUV_ERR_RANGE, "\"%.*s\": a %s must not be negative", UNIT_TEXT, text, what);
+  if (*s == '-') {
+    (void)emuv_err_set(err, EMUV_ERR_RANGE, "\"%.*s\": a %s must not be negative", UNIT_TEXT, text, what);
+    return EMUV_ERR_RANGE;
+  }
   size_t n = number_length(s);
   if (n == 0) {
     (void)emuv_err_set(err, EMUV_ERR_INPUT, "\"%.*s\" is not a %s", UNIT_TEXT, text, what);
