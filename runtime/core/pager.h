@@ -22,6 +22,7 @@
 #define EMUV_CORE_PAGER_H
 
 #include "runtime/core/err.h"
+#include "runtime/policy/list.h"
 #include "runtime/policy/policy.h"
 #include "runtime/tier/tier.h"
 
@@ -34,7 +35,6 @@ enum emuv_page_bit {
   EMUV_PAGE_NVME = 4,
   EMUV_PAGE_DIRTY = 8,
   EMUV_PAGE_AHEAD = 16,
-  EMUV_PAGE_SHADOW = 32, /* its RAM copy is in the ring of shadows */
 };
 
 struct emuv_pager_env {
@@ -79,10 +79,8 @@ struct emuv_pager {
   uint32_t *next_use;             /* per page: index of its next reference; NULL unless the policy needs the future */
   uint32_t *victims;              /* scratch, n_pages */
   void *vram_policy, *ram_policy; /* ram_policy NULL: RAM holds every page */
-  uint32_t *shadows; /* ring of n_pages + 1 page ids, oldest first; entries without the SHADOW bit are stale */
-  uint32_t shadow_head, shadow_tail; /* of the ring */
-  uint32_t n_shadows;                /* pages with the SHADOW bit */
-  uint32_t nvme_cursor;              /* where to look next for an NVMe copy that can be given up */
+  struct emuv_list shadows;       /* pages in VRAM that have a RAM copy, where RAM is tight */
+  uint32_t nvme_cursor;           /* where to look next for an NVMe copy that can be given up */
   struct emuv_policy_env vram_env, ram_env;
   uint32_t vram_used, ram_used, nvme_used, n_ahead, n_pinned, peak_used;
   uint32_t frame_wait_slice; /* slice whose pages are busy until frame_wait_ns */

@@ -24,7 +24,7 @@ static int check_page(const struct emuv_pager *p, uint32_t i, struct emuv_err *e
   if ((s & EMUV_PAGE_AHEAD) && !p->pinned[i]) return bad_page(err, i, s, "loaded ahead but not pinned");
   if (p->pinned[i] && !vram) return bad_page(err, i, s, "pinned but not in VRAM");
   if (p->env.initial[i] && !vram && !below) return bad_page(err, i, s, "its data is gone");
-  bool shadow = s & EMUV_PAGE_SHADOW;
+  bool shadow = p->ram_policy && emuv_list_has(&p->shadows, i);
   if (shadow && !(vram && (s & EMUV_PAGE_RAM))) return bad_page(err, i, s, "a shadow must be in RAM and VRAM");
   if (p->ram_policy && vram && (s & EMUV_PAGE_RAM) && !shadow)
     return bad_page(err, i, s, "in RAM and VRAM but no shadow");
@@ -38,7 +38,7 @@ static void tally_page(const struct emuv_pager *p, uint32_t i, struct tally *t)
   t->ram += (s & EMUV_PAGE_RAM) != 0;
   t->nvme += (s & EMUV_PAGE_NVME) != 0;
   t->ahead += (s & EMUV_PAGE_AHEAD) != 0;
-  t->shadows += (s & EMUV_PAGE_SHADOW) != 0;
+  t->shadows += p->ram_policy && emuv_list_has(&p->shadows, i);
   t->pinned += p->pinned[i] != 0;
 }
 
@@ -85,7 +85,7 @@ int emuv_pager_check(const struct emuv_pager *p, struct emuv_err *err)
   if (!rc) rc = expect(err, "pages on NVMe", t.nvme, p->nvme_used);
   if (!rc) rc = expect(err, "pages loaded ahead", t.ahead, p->n_ahead);
   if (!rc) rc = expect(err, "pinned pages", t.pinned, p->n_pinned);
-  if (!rc) rc = expect(err, "shadows", t.shadows, p->n_shadows);
+  if (!rc) rc = expect(err, "shadows", t.shadows, p->ram_policy ? p->shadows.n : 0);
   if (!rc && p->ram_policy)
     rc = expect(err, "pages of the RAM policy", p->env.policy->size(p->ram_policy) + t.shadows, p->ram_used);
   if (!rc) rc = check_limits(p, err);

@@ -2,51 +2,6 @@
 /* RAM frames and NVMe slots; see pager_home.h. RAM in use = pages of the RAM policy + shadows. */
 #include "runtime/core/pager_home.h"
 
-static void push_shadow(struct emuv_pager *p, uint32_t page)
-{
-  p->state[page] |= EMUV_PAGE_SHADOW;
-  p->n_shadows++;
-  p->shadows[p->shadow_tail] = page;
-  p->shadow_tail = p->shadow_tail == p->env.n_pages ? 0 : p->shadow_tail + 1;
-}
-
-static void unshadow(struct emuv_pager *p, uint32_t page)
-{
-  p->state[page] &= (uint8_t)~EMUV_PAGE_SHADOW;
-  p->n_shadows--;
-}
-
-/* The oldest shadow. The ring never overflows: a page enters it again only after its stale entry, if any, was skipped
- * or compacted here. */
-static uint32_t pop_shadow(struct emuv_pager *p)
-{
-  for (;;) {
-    uint32_t page = p->shadows[p->shadow_head];
-    p->shadow_head = p->shadow_head == p->env.n_pages ? 0 : p->shadow_head + 1;
-    if (p->state[page] & EMUV_PAGE_SHADOW) return page;
-  }
-}
-
-static void compact_shadows(struct emuv_pager *p)
-{
-  uint32_t size = p->env.n_pages + 1, to = p->shadow_head;
-  for (uint32_t at = p->shadow_head; at != p->shadow_tail; at = at + 1 == size ? 0 : at + 1) {
-    uint32_t page = p->shadows[at];
-    if (!(p->state[page] & EMUV_PAGE_SHADOW)) continue;
-    p->shadows[to] = page;
-    to = to + 1 == size ? 0 : to + 1;
-  }
-  p->shadow_tail = to;
-}
-
-static void add_shadow(struct emuv_pager *p, uint32_t page)
-{
-  uint32_t size = p->env.n_pages + 1;
-  uint32_t after = p->shadow_tail + 1 == size ? 0 : p->shadow_tail + 1;
-  if (after == p->shadow_head) compact_shadows(p);
-  push_shadow(p, page);
-}
-
 /* An NVMe slot; gives up the NVMe copy of a page that RAM also holds when there is none left. */
 static int take_slot(struct emuv_pager *p, struct emuv_err *err)
 {
@@ -81,8 +36,8 @@ static int demote(struct emuv_pager *p, uint32_t page, double *start_ns, struct 
 
 static void reclaim_shadow(struct emuv_pager *p)
 {
-  uint32_t page = pop_shadow(p);
-  unshadow(p, page);
+  uint32_t page = emuv_list_oldest(&p->shadows);
+  emuv_list_remove(&p->shadows, page);
   p->state[page] &= (uint8_t)~EMUV_PAGE_RAM;
   p->ram_used--;
   if (!(p->state[page] & EMUV_PAGE_NVME)) p->state[page] |= EMUV_PAGE_DIRTY; /* VRAM has the only copy now */
@@ -96,7 +51,7 @@ static uint32_t next_of(const struct emuv_pager *p, uint32_t page)
 /* Puts a page into the RAM policy. taken: it owns a frame already. */
 static int enter_ram(struct emuv_pager *p, uint32_t page, bool taken, double *start_ns, struct emuv_err *err)
 {
-  if (!taken && p->ram_used == p->env.ram_frames && p->n_shadows) reclaim_shadow(p);
+  if (!taken && p->ram_used == p->env.ram_frames && p->shadows.n) reclaim_shadow(p);
   bool room = taken || p->ram_used < p->env.ram_frames;
   uint32_t next = next_of(p, page), victim = EMUV_NO_PAGE;
   p->env.policy->fill(p->ram_policy, page, 1, room, &next, &victim);
@@ -111,7 +66,7 @@ static int enter_as_shadow(struct emuv_pager *p, uint32_t page, double *start_ns
   int rc = enter_ram(p, page, false, start_ns, err);
   if (rc) return rc;
   p->env.policy->drop(p->ram_policy, page);
-  add_shadow(p, page);
+  emuv_list_push(&p->shadows, page);
   return 0;
 }
 
@@ -133,7 +88,7 @@ int emuv_pager_home_fetch(struct emuv_pager *p, uint32_t first, uint32_t n, doub
   if (!(p->state[first] & EMUV_PAGE_RAM)) return fetch_from_nvme(p, first, n, start_ns, err);
   for (uint32_t i = first; i < first + n; i++) {
     p->env.policy->drop(p->ram_policy, i);
-    add_shadow(p, i);
+    emuv_list_push(&p->shadows, i);
   }
   return 0;
 }
@@ -163,11 +118,7 @@ static int reserve_one(struct emuv_pager *p, uint32_t page, double *start_ns, st
   bool in_vram = p->state[page] & EMUV_PAGE_VRAM;
   if (!p->env.ram_frames) return reserve_on_nvme(p, page, start_ns, err);
   forget_nvme(p, page);
-  if (p->state[page] & EMUV_PAGE_RAM) { /* its shadow is overwritten */
-    if (in_vram) return 0;
-    unshadow(p, page);
-    return enter_ram(p, page, true, start_ns, err);
-  }
+  if (p->state[page] & EMUV_PAGE_RAM) return 0; /* that copy is overwritten */
   return in_vram ? enter_as_shadow(p, page, start_ns, err) : enter_ram(p, page, false, start_ns, err);
 }
 
@@ -190,9 +141,9 @@ int emuv_pager_home_reserve(struct emuv_pager *p, uint32_t first, uint32_t n, do
 
 void emuv_pager_home_left(struct emuv_pager *p, uint32_t page)
 {
-  if (!p->ram_policy || !(p->state[page] & EMUV_PAGE_SHADOW)) return;
+  if (!p->ram_policy || !emuv_list_has(&p->shadows, page)) return;
   double unused = 0;
-  unshadow(p, page);
+  emuv_list_remove(&p->shadows, page);
   (void)enter_ram(p, page, true, &unused, NULL); /* it owns its frame: nothing can fail */
 }
 

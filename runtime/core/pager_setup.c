@@ -37,7 +37,7 @@ static void carve_all(struct emuv_pager *p, struct carver *c)
   p->victims = carve(c, n * sizeof *p->victims);
   p->vram_policy = carve(c, p->env.policy->state_bytes(&p->vram_env));
   p->ram_policy = tight ? carve(c, p->env.policy->state_bytes(&p->ram_env)) : NULL;
-  p->shadows = tight ? carve(c, (n + 1) * sizeof *p->shadows) : NULL;
+  p->shadows.link = tight ? carve(c, emuv_list_bytes(p->env.n_pages)) : NULL;
   p->next_use = future ? carve(c, n * sizeof *p->next_use) : NULL;
 }
 
@@ -82,7 +82,10 @@ int emuv_pager_init(struct emuv_pager *p, const struct emuv_pager_env *env, stru
   p->vram_env.pinned = p->pinned;
   memset(p->used_in, 0xff, sizeof *p->used_in * env->n_pages);
   env->policy->init(p->vram_policy, &p->vram_env);
-  if (p->ram_policy) env->policy->init(p->ram_policy, &p->ram_env);
+  if (p->ram_policy) {
+    env->policy->init(p->ram_policy, &p->ram_env);
+    emuv_list_init(&p->shadows, p->shadows.link, env->n_pages);
+  }
   rc = emuv_pager_home_place(p, err);
   if (rc) emuv_pager_free(p);
   return rc;

@@ -2,13 +2,14 @@
 /* emuV's planner. The launch sequence of a step is known after the first one, so what to keep, what to stream ahead and
  * what to read in place can be planned. The planner runs its candidates through the cost model and takes the fastest:
  *
- *   stream-ahead W   the pager keeps what Belady keeps over the known sequence and loads W bytes ahead of use in merged
- *                    copies. Where operands are known only at launch (experts), no future is assumed: eviction by an
- *                    online policy, prefetch of the known part only.
- *   layers           whole layers with double buffering (as `stream`)
- *   in-place         a fixed part in VRAM, the rest read over the link by the kernels (as `uva`)
+ *   keep + stream W  a fixed set of pages stays, as many as fit beside W bytes, spread evenly over the step so that the
+ *                    link never rests; the others are loaded W bytes ahead of their use in merged copies
+ *   belady + W       the pager keeps what Belady keeps over the known sequence and loads W bytes ahead
+ *   POLICY + W       where operands are known only at launch (experts) no future is assumed: an online policy evicts,
+ * and only the known part is loaded ahead layers           whole layers with double buffering (as `stream`) in-place a
+ * fixed part in VRAM, the rest read over the link by the kernels (as `uva`)
  *
- * The chosen plan is reported in the column `plan`. */
+ * The key `lookahead` fixes W. The chosen plan is reported in the column `plan`. */
 #include "simulator/strategy/paging.h"
 #include "simulator/strategy/strategy.h"
 
@@ -50,20 +51,22 @@ static void try_strategy(struct choice *ch, const struct emuv_config *c, const s
 }
 
 static void try_paging(struct choice *ch, const struct emuv_config *c, const struct emuv_workload *w,
-                       const char *policy, const char *prefetch, uint64_t window)
+                       const char *policy, bool keep, uint64_t window)
 {
   struct emuv_metrics m = {0};
   struct emuv_err e = {0};
   char plan[sizeof m.plan], size[32];
   struct emuv_paging how = {.policy = emuv_policy_find(policy),
-                            .prefetch = emuv_prefetch_find(prefetch),
+                            .prefetch = emuv_prefetch_find("oracle"),
                             .page_bytes = c->page_size,
                             .lookahead_bytes = window,
                             .coalesce_bytes = MERGED_COPY_BYTES,
                             .fault_ns = c->hw.fault,
+                            .keep_spread = keep,
                             .skip_dynamic = true};
   int rc = emuv_paging_run(c, w, &how, &m, &e);
-  snprintf(plan, sizeof plan, "stream-ahead %s, %s", emuv_units_format_bytes(window, size, sizeof size), policy);
+  snprintf(plan, sizeof plan, "%s + %s ahead", keep ? "keep" : policy,
+           emuv_units_format_bytes(window, size, sizeof size));
   offer(ch, rc, &m, &e, plan);
 }
 
@@ -81,16 +84,18 @@ static uint64_t window_bytes(const struct emuv_config *c, uint64_t wanted)
 
 static void try_known_sequence(struct choice *ch, const struct emuv_config *c, const struct emuv_workload *w)
 {
-  uint64_t small = window_bytes(c, 3 * c->slice), large = window_bytes(c, 16 * c->slice);
-  try_paging(ch, c, w, "belady", "oracle", small);
-  if (large > small) try_paging(ch, c, w, "belady", "oracle", large);
+  uint64_t windows[] = {window_bytes(c, 3 * c->slice), window_bytes(c, 16 * c->slice)};
+  size_t n = windows[1] > windows[0] ? 2 : 1;
+  if (c->lookahead) windows[0] = c->lookahead, n = 1;
+  for (size_t i = 0; i < n; i++) try_paging(ch, c, w, "fifo", true, windows[i]);
+  try_paging(ch, c, w, "belady", false, windows[n - 1]);
 }
 
 static void try_unknown_operands(struct choice *ch, const struct emuv_config *c, const struct emuv_workload *w)
 {
   static const char *const online[] = {"lru", "lfu", "mru", "clock"};
   for (size_t i = 0; i < sizeof online / sizeof online[0]; i++)
-    try_paging(ch, c, w, online[i], "oracle", window_bytes(c, 4 * c->slice));
+    try_paging(ch, c, w, online[i], false, c->lookahead ? c->lookahead : window_bytes(c, 4 * c->slice));
 }
 
 static int emuv_run(const struct emuv_config *c, const struct emuv_workload *w, struct emuv_metrics *m,

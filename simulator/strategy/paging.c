@@ -6,11 +6,12 @@
 
 #include "runtime/core/pager.h"
 #include "simulator/program.h"
+#include "simulator/strategy/keep.h"
 #include "simulator/timeline.h"
 
 #include <stdlib.h>
 
-enum { LOOKAHEAD_SLICES = 8, MAX_PROPOSALS = 4096 };
+enum { LOOKAHEAD_SLICES = 8, MAX_PROPOSALS = 4096, CHECK_EVERY = 256 };
 
 struct run {
   const struct emuv_config *c;
@@ -107,21 +108,26 @@ static int open_prefetcher(struct run *r, struct emuv_err *err)
   return 0;
 }
 
-static void mark_segment(uint8_t *pinnable, const struct emuv_segment *s, uint64_t page)
+/* Frames that pins leave to everything else. */
+static uint32_t unpinned_frames(const struct run *r)
 {
-  for (uint64_t i = s->offset / page; i * page < s->offset + s->bytes; i++) pinnable[i] = 1;
+  uint32_t frames = r->pager.env.vram_frames, slice = (uint32_t)(r->c->slice / r->how->page_bytes) + 1;
+  uint32_t wanted = r->window_pages + 2 * slice + (r->how->keep_spread ? 0 : frames / 8);
+  return wanted < frames ? wanted : frames;
 }
 
 static int find_pinnable(struct run *r, struct emuv_err *err)
 {
-  if (r->c->pin[0] == 'n') return 0; /* none */
-  enum emuv_segment_kind kind = r->c->pin[0] == 'k' ? EMUV_SEGMENT_KV : EMUV_SEGMENT_WEIGHT;
+  bool by_kind = r->c->pin[0] != 'n'; /* none */
+  if (!by_kind && !r->how->keep_spread) return 0;
   r->pinnable = calloc(r->program.n_pages + 1, 1);
   if (!r->pinnable) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", r->program.n_pages);
-  for (size_t i = 0; i < r->w->n_segments; i++)
-    if (r->w->segments[i].kind == kind && r->w->segments[i].bytes)
-      mark_segment(r->pinnable, &r->w->segments[i], r->how->page_bytes);
-  return 0;
+  if (by_kind)
+    emuv_keep_kind(r->w, r->how->page_bytes, r->c->pin[0] == 'k' ? EMUV_SEGMENT_KV : EMUV_SEGMENT_WEIGHT, r->pinnable);
+  if (!r->how->keep_spread) return 0;
+  uint32_t group = (uint32_t)(r->how->coalesce_bytes / r->how->page_bytes);
+  return emuv_keep_spread(&r->program, r->pager.env.vram_frames - unpinned_frames(r), r->window_pages, group,
+                          r->pinnable, err);
 }
 
 static int open_all(struct run *r, struct emuv_err *err)
@@ -168,6 +174,16 @@ static double fault_cost(const struct run *r, uint32_t faults)
   return r->how->fault_ns * (double)(batch ? (bytes + batch - 1) / batch : 1);
 }
 
+static void pin_wanted(struct run *r, const struct emuv_page_run *run)
+{
+  for (uint32_t i = 0; i < run->n;) {
+    uint32_t m = 0;
+    while (i + m < run->n && r->pinnable[run->first + i + m]) m++;
+    if (m) emuv_pager_pin(&r->pager, run->first + i, m, unpinned_frames(r));
+    i += m + 1;
+  }
+}
+
 static int after_slice(struct run *r, const struct emuv_slice *s, struct emuv_err *err)
 {
   for (uint32_t i = 0; i < s->n_runs; i++) {
@@ -176,8 +192,7 @@ static int after_slice(struct run *r, const struct emuv_slice *s, struct emuv_er
       int rc = emuv_pager_write_through(&r->pager, run->first, run->n, r->t.gpu_ns, err);
       if (rc) return rc;
     }
-    if (r->pinnable && r->pinnable[run->first])
-      emuv_pager_pin(&r->pager, run->first, run->n, r->window_pages + r->pager.env.vram_frames / 8 + 1);
+    if (r->pinnable) pin_wanted(r, run);
   }
   return 0;
 }
@@ -219,7 +234,7 @@ static int run_slice(struct run *r, uint32_t index, struct emuv_err *err)
   rc = after_slice(r, s, err);
   if (!rc) rc = prefetch(r, index, out.faults, start, err);
 #ifdef EMUV_CHECK_INVARIANTS
-  if (!rc && r->program.n_pages < 4096) rc = emuv_pager_check(&r->pager, err);
+  if (!rc && (index % CHECK_EVERY == 0 || r->program.n_pages < 64)) rc = emuv_pager_check(&r->pager, err);
 #endif
   return rc;
 }

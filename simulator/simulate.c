@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One configuration; see simulate.h. */
+#include "simulator/simulate.h"
+
+#include "simulator/source/shape.h"
+#include "simulator/source/source.h"
+#include "simulator/strategy/strategy.h"
+
+#include <math.h>
+#include <string.h>
+
+static int contradiction(struct emuv_err *err, const char *what, double left, double right)
+{
+  return emuv_err_set(err, EMUV_ERR_INTERNAL, "%s does not hold: %.17g and %.17g", what, left, right);
+}
+
+static int check_counts(const struct emuv_metrics *m, struct emuv_err *err)
+{
+  if (m->accesses != m->hits + m->births + m->faults + m->remote)
+    return contradiction(err, "accesses = hits + births + faults + remote", (double)m->accesses,
+                         (double)(m->hits + m->births + m->faults + m->remote));
+  if (m->h2d_bytes != m->fault_bytes + m->prefetch_bytes + m->remote_bytes)
+    return contradiction(err, "bytes up = faulted + loaded ahead + read in place", (double)m->h2d_bytes,
+                         (double)(m->fault_bytes + m->prefetch_bytes + m->remote_bytes));
+  if (m->d2h_bytes != m->writeback_bytes)
+    return contradiction(err, "bytes down = written back", (double)m->d2h_bytes, (double)m->writeback_bytes);
+  return 0;
+}
+
+int emuv_metrics_check(const struct emuv_metrics *m, struct emuv_err *err)
+{
+  const double slack = 1e-9; /* rounding of sums */
+  int rc = check_counts(m, err);
+  if (rc) return rc;
+  if (fabs(m->total_s - m->compute_s - m->stall_s) > slack * m->total_s)
+    return contradiction(err, "total = compute + stalls", m->total_s, m->compute_s + m->stall_s);
+  if (!(m->total_s >= m->bound_s * (1 - slack))) return contradiction(err, "total >= bound", m->total_s, m->bound_s);
+  if (!isfinite(m->total_s)) return contradiction(err, "a finite time", m->total_s, 0);
+  return 0;
+}
+
+int emuv_simulate(const struct emuv_config *config, const struct emuv_workload *workload, struct emuv_metrics *m,
+                  struct emuv_err *err)
+{
+  const struct emuv_strategy_ops *strategy = emuv_strategy_find(config->strategy);
+  if (!strategy) return emuv_err_set(err, EMUV_ERR_INPUT, "no strategy '%s'", config->strategy);
+  *m = (struct emuv_metrics){.bound_by = "compute", .energy_j = -1};
+  int rc = strategy->run(config, workload, m, err);
+  return rc ? rc : emuv_metrics_check(m, err);
+}
+
+int emuv_workload_build(const struct emuv_config *config, struct emuv_workload *workload, struct emuv_err *err)
+{
+  const struct emuv_source_ops *source = emuv_source_find(config->source);
+  if (!source) return emuv_err_set(err, EMUV_ERR_INPUT, "no source '%s'", config->source);
+  *workload = (struct emuv_workload){0};
+  return source->build(config, workload, err);
+}
+
+static double bytes_per_step(const struct emuv_config *c)
+{
+  if (strcmp(c->source, "transformer") == 0)
+    return (double)emuv_model_bytes(&c->model, c->weight_bits, c->weight_group) +
+           (double)emuv_model_kv_bytes(&c->model, c->kv_bits) * (double)(c->model.layers * c->context * c->batch);
+  if (strcmp(c->source, "pattern") == 0) return (double)c->pattern.references * (double)c->pattern.object;
+  return 0x1p32; /* a trace: the same for all configurations of a sweep, so any number will do */
+}
+
+double emuv_simulate_cost(const struct emuv_config *c)
+{
+  /* Nanoseconds per page reference as profiled; only their ratios matter. */
+  enum { PER_REFERENCE = 10, PER_REFERENCE_FUTURE = 40, PER_SLICE = 300, PER_RUN = 200000 };
+  double bytes = bytes_per_step(c), steps = (double)(c->warmup + c->tokens + (c->prompt > 0));
+  double references = bytes / (double)c->page_size,
+         slices = bytes / (double)(c->slice > c->page_size ? c->slice : c->page_size);
+  bool planner = strcmp(c->strategy, "emuv") == 0,
+       paged = strcmp(c->strategy, "paged") == 0 || strcmp(c->strategy, "um") == 0;
+  bool future = planner || strcmp(c->policy, "belady") == 0;
+  if (!planner && !paged) return PER_RUN;
+  double once = steps * (references * (future ? PER_REFERENCE_FUTURE : PER_REFERENCE) + slices * PER_SLICE);
+  return PER_RUN + once * (planner ? 2 : 1);
+}
