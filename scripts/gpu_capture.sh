@@ -25,9 +25,15 @@ traced() {
   fi
 }
 
+machine() {
+  nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used,pcie.link.gen.max,pcie.link.width.max --format=csv
+  uname -sr
+  nproc
+  python3 -c 'import accelerate, torch, transformers
+print("torch", torch.__version__, "CUDA", torch.version.cuda, "transformers", transformers.__version__, "accelerate", accelerate.__version__)'
+}
+
 self_test() {
-  nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used,pcie.link.gen.current,pcie.link.width.current --format=csv
-  python3 -c 'import torch, transformers; print(torch.__version__, torch.version.cuda, transformers.__version__)'
   ldd "$library"
   for program in emuv-trace emuv-sim; do
     [ ! -x "$stage/bin/$program" ] || "$stage/bin/$program" --version || return 1
@@ -98,7 +104,8 @@ if want link && command -v nvcc >/dev/null; then
   compiling=$!
 fi
 
-want self && step self 60 sh "$0" --call self_test
+want self && step machine 90 sh "$0" --call machine
+want self && step self 30 sh "$0" --call self_test
 [ ! -s "$logs/self.out" ] || cat "$logs/self.out"
 
 if want decode; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Prints the table of a run of gpu_capture.sh: gpu_summary.py LOGS RESULTS."""
+import contextlib
 import json
 import os
 import statistics
@@ -57,6 +58,11 @@ def offload_rows(r):
     row("13B layer-offload: offloaded_bytes", r.get("layer-offload", {}).get("offloaded_bytes", "-"))
     for size, rate in r.get("pageable", {}).get("gb_per_s", {}).items():
         row(f"pageable tensor.to, {size}", rate, "GB/s")
+    for name, rates in r.get("pageable", {}).get("loop_gb_per_s", {}).items():
+        row(f"pageable, layers' matrices in order, cache {name}", statistics.median(rates), "GB/s")
+    for key, value in r.get("small", {}).items():
+        if not isinstance(value, dict):
+            row(f"small models: {key}", value)
 
 
 def link_rows(r):
@@ -72,6 +78,8 @@ def link_rows(r):
 
 def main():
     logs, results = sys.argv[1:3]
+    with contextlib.suppress(OSError), open(f"{logs}/machine.out", encoding="utf-8") as f:
+        print(f.read())
     decode_rows(logs, results)
     offload_rows(load(f"{results}/llama13b.json"))
     link_rows(load(f"{results}/link.json"))

@@ -4,8 +4,9 @@
 
 Llama-2-13B's shape, fp16, random weights, decode at batch 1, VRAM limited to 11 GiB for the weights. Three ways:
 resident (limit not applied), uva (weights beyond the limit pinned on the host and read in place by the kernels),
-layer-offload (Accelerate: infer_auto_device_map, dispatch_model). Beside them the rates that explain the times: pageable
-copies by tensor size, kernels reading host memory in place, launches per token and the host's time for each.
+layer-offload (Accelerate: infer_auto_device_map, dispatch_model). Beside them the rates that explain the times, each
+measured without the 13B model running: pageable copies (by tensor size, and in the order of Accelerate's hooks),
+matrix-vector products on host memory by shape, launches per layer and the host's time for each on small models.
 Prints one JSON object; each part that fails is reported by name and the others go on.
 """
 import argparse
@@ -31,14 +32,14 @@ def options():
     p.add_argument("--vram-gib", type=float, default=11)
     p.add_argument("--tokens", type=int, default=16, help="decode steps timed (layer-offload: a quarter)")
     p.add_argument("--prompt", type=int, default=16)
-    p.add_argument("--parts", default="resident,launches,uva,pageable,layer-offload")
+    p.add_argument("--parts", default="small,resident,launches,uva,pageable,layer-offload")
     return p.parse_args()
 
 
-def build(layers):
+def build(layers, heads=40, intermediate=13824):
     config = LlamaConfig(
-        vocab_size=32000, hidden_size=5120, intermediate_size=13824, num_hidden_layers=layers, num_attention_heads=40,
-        num_key_value_heads=40, max_position_embeddings=4096, tie_word_embeddings=False)
+        vocab_size=32000, hidden_size=128 * heads, intermediate_size=intermediate, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=heads, max_position_embeddings=4096, tie_word_embeddings=False)
     torch.manual_seed(1)
     torch.set_default_dtype(torch.float16)
     with torch.device("cuda"):
@@ -84,6 +85,23 @@ def count_launches(model, layers, resident):
     if resident and kernels:
         result["host_s_per_launch"] = resident["issue_s_per_token"] / len(kernels)
     return result
+
+
+def measure_small(layers, prompt, tokens):
+    """Launches and host time of two small models of the same kind, which any GPU outruns; the difference is a layer's."""
+    result = {}
+    for n in (layers // 5, layers):
+        model = build(n, heads=8, intermediate=2816)
+        timed = decode(model, prompt, tokens)
+        result[str(n)] = {**timed, **count_launches(model, n, timed)}
+        del model
+    few, many = result[str(layers // 5)], result[str(layers)]
+    kernels = (many["kernels_per_token"] - few["kernels_per_token"]) / (layers - layers // 5)
+    seconds = (many["issue_s_per_token"] - few["issue_s_per_token"]) / (layers - layers // 5)
+    torch.cuda.empty_cache()
+    return {"by_layers": result, "launches_per_layer": kernels, "host_s_per_layer": seconds,
+            "launches_outside_layers": many["kernels_per_token"] - layers * kernels,
+            "host_s_per_launch": many["issue_s_per_token"] / many["kernels_per_token"]}
 
 
 class DLTensor(ctypes.Structure):
@@ -195,21 +213,34 @@ def measure_zero_copy(parameters):
     return {"gb_per_s_by_shape": rates}
 
 
-def measure_pageable(sizes_mib=(2, 25, 50, 100, 135, 200, 400)):
-    """Copies of pageable tensors to the device as Accelerate makes them: `tensor.to("cuda")`, a fresh tensor each."""
-    result = {}
+def timed_copies(tensors, release):
+    """Seconds to copy each tensor to the device and drop it; release: the allocator's cache too, as Accelerate does."""
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for t in tensors:
+        on_device = t.to(0)
+        if release:
+            torch.cuda.empty_cache()
+        del on_device
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure_pageable(layers=8, sizes_mib=(2, 25, 50, 100, 135, 200, 400)):
+    """Copies of pageable tensors to the device, by size; and of the matrices of whole layers in the order in which
+    Accelerate's hooks copy them, with and without the release of the allocator's cache that its hooks make each time."""
+    by_size = {}
     for mib in sizes_mib:
         sources = [torch.ones(mib * MIB // 2, dtype=torch.float16) for _ in range(6)]
-        torch.cuda.synchronize()
-        times = []
-        for s in sources:
-            start = time.perf_counter()
-            s.to("cuda")
-            torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
-        result[f"{mib}MiB"] = mib * MIB / statistics.median(times[1:]) / 1e9
+        times = [timed_copies([s], False) for s in sources]
+        by_size[f"{mib}MiB"] = mib * MIB / statistics.median(times[1:]) / 1e9
         del sources
-    return {"gb_per_s": result}
+    shapes = 4 * [(5120, 5120)] + 2 * [(13824, 5120)] + [(5120, 13824)]
+    tensors = [torch.ones(shape, dtype=torch.float16) for _ in range(layers) for shape in shapes]
+    size = sum(t.numel() * t.element_size() for t in tensors)
+    loop = {name: [size / timed_copies(tensors, release) / 1e9 for _ in range(3)]
+            for name, release in (("kept", False), ("released", True))}
+    return {"gb_per_s": by_size, "loop_bytes": size, "loop_gb_per_s": loop}
 
 
 def measure_layer_offload(model, limit, prompt, tokens):
@@ -250,6 +281,7 @@ def main():
         print(json.dumps({name: results[name]}), file=sys.stderr, flush=True)
         return results[name]
 
+    run("small", measure_small, o.layers, o.prompt, o.tokens)
     start = time.perf_counter()
     model = build(o.layers)
     torch.cuda.synchronize()
