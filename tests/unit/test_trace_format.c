@@ -344,35 +344,41 @@ static void size_limit_ends_the_capture(void **state)
   unlink(path);
 }
 
-/* A limit on the file's size stands for a full disk: the kernel refuses to write beyond it, wholly or in part. */
+/* A limit on the file's size stands for a full disk: the kernel refuses to write beyond it, wholly or in part, and
+ * would end the process with SIGXFSZ. */
+static void fill_disk(const char *path, rlim_t bytes)
+{
+  struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  struct emuv_trace_writer_options options = {.block_bytes = 4096};
+  struct emuv_trace_writer *w;
+  if (emuv_trace_writer_open(&w, path, &options, NULL) != 0) _exit(1);
+  if (append_noise(w, 20000) != EMUV_ERR_NOSPACE) _exit(2);
+  _exit(emuv_trace_writer_close(w, EMUV_TRACE_STATUS_COMPLETE, 0, NULL, NULL) == EMUV_ERR_NOSPACE ? 0 : 3);
+}
+
+/* Whether or not there is room left behind the last whole block. */
 static void full_disk_leaves_a_verdict(void **state)
 {
   (void)state;
   char path[64];
-  fixture_path(path);
-  pid_t child = fork();
-  if (child == 0) {
-    signal(SIGXFSZ, SIG_IGN);
-    struct rlimit limit = {.rlim_cur = 50000, .rlim_max = 50000};
-    setrlimit(RLIMIT_FSIZE, &limit);
-    struct emuv_trace_writer_options options = {.block_bytes = 4096};
-    struct emuv_trace_writer *w;
-    if (emuv_trace_writer_open(&w, path, &options, NULL) != 0) _exit(1);
-    if (append_noise(w, 20000) != EMUV_ERR_NOSPACE) _exit(2);
-    _exit(emuv_trace_writer_close(w, EMUV_TRACE_STATUS_COMPLETE, 0, NULL, NULL) == EMUV_ERR_NOSPACE ? 0 : 3);
+  for (rlim_t bytes = 50000; bytes < 55000; bytes += 487) {
+    fixture_path(path);
+    pid_t child = fork();
+    if (child == 0) fill_disk(path, bytes);
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    struct emuv_trace_reader_state s;
+    uint64_t n = count_records(path, &s);
+    assert_true(n > 500);
+    assert_false(s.truncated);
+    assert_true(s.file_bytes <= bytes);
+    assert_int_equal(s.verdict.status, EMUV_TRACE_STATUS_NO_SPACE);
+    assert_int_equal(s.verdict.records, n);
+    assert_int_equal(s.verdict.records + s.verdict.dropped, 20000);
+    unlink(path);
   }
-  int status;
-  waitpid(child, &status, 0);
-  assert_int_equal(WEXITSTATUS(status), 0);
-  struct emuv_trace_reader_state s;
-  uint64_t n = count_records(path, &s);
-  assert_true(n > 500);
-  assert_false(s.truncated);
-  assert_true(s.file_bytes <= 50000);
-  assert_int_equal(s.verdict.status, EMUV_TRACE_STATUS_NO_SPACE);
-  assert_int_equal(s.verdict.records, n);
-  assert_int_equal(s.verdict.records + s.verdict.dropped, 20000);
-  unlink(path);
 }
 
 static void reproducible_files_are_equal(void **state)

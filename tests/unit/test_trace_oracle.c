@@ -226,11 +226,84 @@ static void info_adds_up(void **state)
   unlink(path);
 }
 
+static struct emuv_trace_data load_records(void (*write)(struct emuv_trace_writer *))
+{
+  char path[64];
+  struct emuv_trace_writer *w;
+  struct emuv_err err;
+  assert_int_equal(emuv_trace_writer_open(&w, fixture_path(path), NULL, &err), 0);
+  write(w);
+  assert_int_equal(emuv_trace_writer_close(w, EMUV_TRACE_STATUS_COMPLETE, 0, NULL, &err), 0);
+  struct emuv_trace_data data;
+  assert_int_equal(emuv_trace_load(path, &data, &err), 0);
+  unlink(path);
+  return data;
+}
+
+static void write_times(struct emuv_trace_writer *w)
+{
+  emuv_trace_writer_gpu_time(
+      w, &(struct emuv_trace_gpu_time){.correlation = 5, .graph_node = 2, .start_ns = 70, .end_ns = 90});
+  emuv_trace_writer_launch(w,
+                           &(struct emuv_trace_launch){.correlation = 5, .flags = EMUV_TRACE_FLAG_GRAPH, .graph = 1});
+  emuv_trace_writer_gpu_time(
+      w, &(struct emuv_trace_gpu_time){.correlation = 5, .graph_node = 1, .start_ns = 50, .end_ns = 60});
+  emuv_trace_writer_launch(w, &(struct emuv_trace_launch){.correlation = 6});
+  emuv_trace_writer_launch(w, &(struct emuv_trace_launch){.correlation = 6, .graph_node = 3});
+  emuv_trace_writer_launch(w, &(struct emuv_trace_launch){.correlation = 7, .start_ns = 1, .end_ns = 2});
+  emuv_trace_writer_copy(w, &(struct emuv_trace_copy){.correlation = 8});
+  emuv_trace_writer_gpu_time(w, &(struct emuv_trace_gpu_time){.correlation = 8, .start_ns = 10, .end_ns = 11});
+  emuv_trace_writer_gpu_time(
+      w, &(struct emuv_trace_gpu_time){.correlation = 6, .graph_node = 3, .start_ns = 20, .end_ns = 21});
+  emuv_trace_writer_gpu_time(w, &(struct emuv_trace_gpu_time){.correlation = 9, .start_ns = 30, .end_ns = 31});
+}
+
+/* By correlation and node, whichever comes first; a graph spans its nodes. */
+static void late_times_are_joined(void **state)
+{
+  (void)state;
+  struct emuv_trace_data d = load_records(write_times);
+  assert_int_equal(d.launches[0].start_ns, 50);
+  assert_int_equal(d.launches[0].end_ns, 90);
+  assert_int_equal(d.launches[1].end_ns, 0);
+  assert_int_equal(d.launches[2].start_ns, 20);
+  assert_int_equal(d.launches[3].end_ns, 2);
+  assert_int_equal(d.copies[0].end_ns, 11);
+  assert_int_equal(d.untimed, 1);
+  assert_int_equal(d.unmatched_times, 1);
+  emuv_trace_data_free(&d);
+}
+
+static void write_lives(struct emuv_trace_writer *w)
+{
+  for (uint64_t id = 3; id > 0; id--)
+    emuv_trace_writer_allocation(w, &(struct emuv_trace_allocation){.id = id, .address = 4096, .bytes = id * 100});
+  emuv_trace_writer_free(w, &(struct emuv_trace_free){.id = 2, .ns = 7});
+  emuv_trace_writer_free(w, &(struct emuv_trace_free){.id = 9, .ns = 8});
+  emuv_trace_writer_free(w, &(struct emuv_trace_free){.id = 2, .ns = 9});
+}
+
+/* Frees find their allocation by id; ids out of order are sorted, and the events still point to the right ones. */
+static void frees_end_allocations(void **state)
+{
+  (void)state;
+  struct emuv_trace_data d = load_records(write_lives);
+  assert_int_equal(d.n_allocations, 3);
+  assert_int_equal(emuv_trace_data_allocation(&d, 2)->free_ns, 7);
+  assert_true(emuv_trace_data_allocation(&d, 2)->freed);
+  assert_false(emuv_trace_data_allocation(&d, 3)->freed);
+  assert_null(emuv_trace_data_allocation(&d, 9));
+  assert_null(emuv_trace_data_allocation(&d, 0));
+  for (uint32_t i = 0; i < 3; i++) assert_int_equal(d.allocations[d.events[i].index].a.id, 3 - i);
+  emuv_trace_data_free(&d);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(objects_round_trip),  cmocka_unit_test(bad_oracle_input),      cmocka_unit_test(csv_is_read),
-      cmocka_unit_test(bad_csv_has_a_place), cmocka_unit_test(pages_cover_the_space), cmocka_unit_test(info_adds_up),
+      cmocka_unit_test(objects_round_trip),    cmocka_unit_test(bad_oracle_input),      cmocka_unit_test(csv_is_read),
+      cmocka_unit_test(bad_csv_has_a_place),   cmocka_unit_test(pages_cover_the_space), cmocka_unit_test(info_adds_up),
+      cmocka_unit_test(late_times_are_joined), cmocka_unit_test(frees_end_allocations),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,12 +33,9 @@ static bool push_event(struct emuv_trace_data *d, uint32_t type, size_t n)
 
 static bool push_launch(struct emuv_trace_data *d, const struct emuv_trace_launch *launch)
 {
-  size_t first = d->n_operands;
   for (uint32_t i = 0; i < launch->n_operands; i++)
     if (!PUSH(d, operands, launch->operands[i])) return false;
   if (!PUSH(d, launches, *launch)) return false;
-  /* The array may still move: an index now, a pointer in link_operands. */
-  d->launches[d->n_launches - 1].operands = (const struct emuv_trace_operand *)(uintptr_t)first;
   return push_event(d, EMUV_TRACE_LAUNCH, d->n_launches);
 }
 
@@ -63,11 +60,14 @@ static bool push_record(struct emuv_trace_data *d, const struct emuv_trace_recor
   }
 }
 
+/* Once the array no longer moves. Operands were appended in the order of their launches. */
 static void link_operands(struct emuv_trace_data *d)
 {
+  size_t first = 0;
   for (size_t i = 0; i < d->n_launches; i++) {
-    size_t first = (size_t)(uintptr_t)d->launches[i].operands;
-    d->launches[i].operands = d->launches[i].n_operands ? d->operands + first : NULL;
+    struct emuv_trace_launch *l = &d->launches[i];
+    l->operands = l->n_operands ? d->operands + first : NULL;
+    first += l->n_operands;
   }
 }
 
@@ -96,6 +96,7 @@ static int by_id(const void *a, const void *b)
 static void sort_allocations(struct emuv_trace_data *d)
 {
   bool sorted = true;
+  if (!d->allocations) return;
   for (size_t i = 1; i < d->n_allocations; i++) sorted &= d->allocations[i - 1].a.id <= d->allocations[i].a.id;
   if (sorted) return;
   uint64_t *ids = malloc(d->n_allocations * sizeof *ids);
@@ -142,10 +143,9 @@ struct times {
   size_t n;
 };
 
-static void join_time(struct emuv_trace_data *d, struct times *times, uint64_t correlation, uint64_t node,
-                      uint64_t *start, uint64_t *end)
+/* The first time of (correlation, node) or later. */
+static size_t find_time(const struct times *times, uint64_t correlation, uint64_t node)
 {
-  if (*end) return;
   size_t lo = 0, hi = times->n;
   while (lo < hi) {
     size_t mid = lo + (hi - lo) / 2;
@@ -154,14 +154,44 @@ static void join_time(struct emuv_trace_data *d, struct times *times, uint64_t c
     else
       hi = mid;
   }
-  while (lo < times->n && times->taken[lo]) lo++;
-  if (lo < times->n && compare_times(&times->t[lo], correlation, node) == 0) {
-    times->taken[lo] = 1;
-    *start = times->t[lo].start_ns;
-    *end = times->t[lo].end_ns;
+  return lo;
+}
+
+static void join_time(struct emuv_trace_data *d, struct times *times, uint64_t correlation, uint64_t node,
+                      uint64_t *start, uint64_t *end)
+{
+  if (*end) return;
+  size_t i = find_time(times, correlation, node);
+  while (i < times->n && times->taken[i]) i++;
+  if (i < times->n && compare_times(&times->t[i], correlation, node) == 0) {
+    times->taken[i] = 1;
+    *start = times->t[i].start_ns;
+    *end = times->t[i].end_ns;
     d->unmatched_times--;
   }
   d->untimed += *end == 0;
+}
+
+/* A launch that stands for a whole graph lasts from the start of its first node to the end of its last. */
+static void join_graph(struct emuv_trace_data *d, struct times *times, struct emuv_trace_launch *l)
+{
+  if (l->end_ns) return;
+  for (size_t i = find_time(times, l->correlation, 0); i < times->n && times->t[i].correlation == l->correlation; i++) {
+    if (times->taken[i]) continue;
+    times->taken[i] = 1;
+    d->unmatched_times--;
+    if (l->end_ns == 0 || times->t[i].start_ns < l->start_ns) l->start_ns = times->t[i].start_ns;
+    if (times->t[i].end_ns > l->end_ns) l->end_ns = times->t[i].end_ns;
+  }
+  d->untimed += l->end_ns == 0;
+}
+
+static void join_launch(struct emuv_trace_data *d, struct times *times, struct emuv_trace_launch *l)
+{
+  if (l->flags & EMUV_TRACE_FLAG_GRAPH && l->graph_node == 0)
+    join_graph(d, times, l);
+  else
+    join_time(d, times, l->correlation, l->graph_node, &l->start_ns, &l->end_ns);
 }
 
 static int join_times(struct emuv_trace_data *d, struct emuv_err *err)
@@ -174,10 +204,7 @@ static int join_times(struct emuv_trace_data *d, struct emuv_err *err)
     if (times.n) memcpy(times.t, d->gpu_times, times.n * sizeof *times.t);
     qsort(times.t, times.n, sizeof *times.t, by_correlation);
     d->unmatched_times = times.n;
-    for (size_t i = 0; i < d->n_launches; i++) {
-      struct emuv_trace_launch *l = &d->launches[i];
-      join_time(d, &times, l->correlation, l->graph_node, &l->start_ns, &l->end_ns);
-    }
+    for (size_t i = 0; i < d->n_launches; i++) join_launch(d, &times, &d->launches[i]);
     for (size_t i = 0; i < d->n_copies; i++)
       join_time(d, &times, d->copies[i].correlation, 0, &d->copies[i].start_ns, &d->copies[i].end_ns);
     for (size_t i = 0; i < d->n_sets; i++)

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,12 +61,27 @@ static uint64_t clock_ns(clockid_t id)
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* errno. A write beyond RLIMIT_FSIZE also raises SIGXFSZ, which would end the host program. */
+static int pwrite_quiet(int fd, const uint8_t *p, size_t n, uint64_t offset, ssize_t *written)
+{
+  sigset_t xfsz, before;
+  sigemptyset(&xfsz);
+  sigaddset(&xfsz, SIGXFSZ);
+  pthread_sigmask(SIG_BLOCK, &xfsz, &before);
+  *written = pwrite(fd, p, n, (off_t)offset);
+  int error_number = *written < 0 ? errno : 0;
+  if (error_number == EFBIG) sigtimedwait(&xfsz, NULL, &(struct timespec){0});
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return error_number;
+}
+
 static int pwrite_all(int fd, const uint8_t *p, size_t n, uint64_t offset)
 {
   while (n > 0) {
-    ssize_t r = pwrite(fd, p, n, (off_t)offset);
-    if (r < 0 && errno == EINTR) continue;
-    if (r < 0) return errno;
+    ssize_t r;
+    int error_number = pwrite_quiet(fd, p, n, offset, &r);
+    if (error_number == EINTR) continue;
+    if (error_number) return error_number;
     if (r == 0) return ENOSPC;
     p += r;
     n -= (size_t)r;
@@ -326,9 +342,14 @@ static void fail(struct emuv_trace_writer *w, int code, enum emuv_trace_status s
   atomic_store(&w->failure, code);
 }
 
+static bool no_space(int error_number)
+{
+  return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
+}
+
 static void fail_errno(struct emuv_trace_writer *w, int error_number)
 {
-  bool full = error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
+  bool full = no_space(error_number);
   fail(w, full ? EMUV_ERR_NOSPACE : EMUV_ERR_IO, full ? EMUV_TRACE_STATUS_NO_SPACE : EMUV_TRACE_STATUS_IO_ERROR,
        error_number);
 }
@@ -495,7 +516,7 @@ int emuv_trace_writer_close(struct emuv_trace_writer *w, enum emuv_trace_status 
   if (!w->options.reproducible) v.ns = clock_ns(CLOCK_MONOTONIC);
   verdict_text(w, &v, text);
   int error_number = write_end(w, &v);
-  for (int attempt = 0; error_number == ENOSPC && attempt < 4 && drop_last_block(w); attempt++) {
+  for (int attempt = 0; no_space(error_number) && attempt < 4 && drop_last_block(w); attempt++) {
     v.status = EMUV_TRACE_STATUS_NO_SPACE;
     error_number = write_end(w, &v);
   }
