@@ -17,6 +17,9 @@
  * RAM keeps copies of pages that are in VRAM ("shadows") only while it has room: they are reclaimed first, in the order
  * in which they went up, so that VRAM and RAM together hold as many distinct pages as they can.
  *
+ * With fixed homes (env.on_disk) RAM is not managed: a page of NVMe passes through a bounce buffer. A planner that
+ * knows what VRAM keeps gives RAM to other pages, and spreads both so that link and disk work at the same time.
+ *
  * No allocation after init; one thread at a time; several pagers may live in one process. */
 #ifndef EMUV_CORE_PAGER_H
 #define EMUV_CORE_PAGER_H
@@ -47,6 +50,7 @@ struct emuv_pager_env {
   bool write_through;     /* dirty pages are copied back right after the slice that wrote them */
   bool always_write_back; /* an evicted page is copied back even when clean (CUDA unified memory moves, not copies) */
   const uint8_t *initial; /* per page: 1 = has data at the start */
+  const uint8_t *on_disk; /* per page: 1 = its home is NVMe, 0 = RAM, for good; NULL = RAM is managed like VRAM */
   const uint32_t *first_use; /* per page: index of its first reference (policies that need the future), else NULL */
   struct emuv_tier *ram;     /* read: RAM -> VRAM, write: VRAM -> RAM */
   struct emuv_tier *nvme;    /* read: NVMe -> RAM, write: RAM -> NVMe; may be NULL when nvme_frames is 0 */

@@ -52,8 +52,7 @@ static int expect(struct emuv_err *err, const char *what, uint64_t counted, uint
 static int check_limits(const struct emuv_pager *p, struct emuv_err *err)
 {
   if (p->vram_used > p->env.vram_frames) return emuv_err_set(err, EMUV_ERR_INTERNAL, "more pages in VRAM than frames");
-  if (p->ram_policy && p->ram_used > p->env.ram_frames)
-    return emuv_err_set(err, EMUV_ERR_INTERNAL, "more pages in RAM than frames");
+  if (p->ram_used > p->env.ram_frames) return emuv_err_set(err, EMUV_ERR_INTERNAL, "more pages in RAM than frames");
   if (p->nvme_used > p->env.nvme_frames) return emuv_err_set(err, EMUV_ERR_INTERNAL, "more pages on NVMe than slots");
   return 0;
 }

@@ -72,7 +72,7 @@ static int enter_as_shadow(struct emuv_pager *p, uint32_t page, double *start_ns
 
 static int fetch_from_nvme(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
 {
-  if (p->env.ram_frames)
+  if (p->env.ram_frames && p->ram_policy)
     for (uint32_t i = first; i < first + n; i++) {
       int rc = enter_as_shadow(p, i, start_ns, err);
       if (rc) return rc;
@@ -84,8 +84,8 @@ static int fetch_from_nvme(struct emuv_pager *p, uint32_t first, uint32_t n, dou
 
 int emuv_pager_home_fetch(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
 {
-  if (!p->ram_policy) return 0;
   if (!(p->state[first] & EMUV_PAGE_RAM)) return fetch_from_nvme(p, first, n, start_ns, err);
+  if (!p->ram_policy) return 0;
   for (uint32_t i = first; i < first + n; i++) {
     p->env.policy->drop(p->ram_policy, i);
     emuv_list_push(&p->shadows, i);
@@ -100,7 +100,7 @@ static void forget_nvme(struct emuv_pager *p, uint32_t page)
   p->nvme_used--;
 }
 
-/* RAM has no frames at all: the page goes through a bounce buffer to NVMe. */
+/* RAM has no frame for it: the page goes through a bounce buffer to NVMe. */
 static int reserve_on_nvme(struct emuv_pager *p, uint32_t page, double *start_ns, struct emuv_err *err)
 {
   if (!(p->state[page] & EMUV_PAGE_NVME)) {
@@ -110,6 +110,21 @@ static int reserve_on_nvme(struct emuv_pager *p, uint32_t page, double *start_ns
   }
   p->env.nvme->ops->write(p->env.nvme, page, 1, *start_ns);
   p->count.nvme_write++;
+  return 0;
+}
+
+/* RAM holds every page, or homes are fixed. */
+static int reserve_at_home(struct emuv_pager *p, uint32_t page, double *start_ns, struct emuv_err *err)
+{
+  if (p->state[page] & EMUV_PAGE_RAM) {
+    forget_nvme(p, page);
+    return 0;
+  }
+  bool to_disk = p->env.on_disk && (p->env.on_disk[page] || p->ram_used == p->env.ram_frames);
+  if (to_disk) return reserve_on_nvme(p, page, start_ns, err);
+  forget_nvme(p, page);
+  p->state[page] |= EMUV_PAGE_RAM;
+  p->ram_used++;
   return 0;
 }
 
@@ -124,16 +139,8 @@ static int reserve_one(struct emuv_pager *p, uint32_t page, double *start_ns, st
 
 int emuv_pager_home_reserve(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
 {
-  if (!p->ram_policy) {
-    for (uint32_t i = first; i < first + n; i++) {
-      forget_nvme(p, i);
-      if (!(p->state[i] & EMUV_PAGE_RAM)) p->ram_used++;
-      p->state[i] |= EMUV_PAGE_RAM;
-    }
-    return 0;
-  }
   for (uint32_t i = first; i < first + n; i++) {
-    int rc = reserve_one(p, i, start_ns, err);
+    int rc = p->ram_policy ? reserve_one(p, i, start_ns, err) : reserve_at_home(p, i, start_ns, err);
     if (rc) return rc;
   }
   return 0;
@@ -150,7 +157,8 @@ void emuv_pager_home_left(struct emuv_pager *p, uint32_t page)
 static int place_one(struct emuv_pager *p, uint32_t page, struct emuv_err *err)
 {
   double start = 0;
-  if (p->ram_used < p->env.ram_frames) {
+  bool disk_first = p->env.on_disk && p->env.on_disk[page] && p->nvme_used < p->env.nvme_frames;
+  if (p->ram_used < p->env.ram_frames && !disk_first) {
     if (p->ram_policy) return enter_ram(p, page, false, &start, err);
     p->state[page] |= EMUV_PAGE_RAM;
     p->ram_used++;

@@ -22,7 +22,7 @@ static void *carve(struct carver *c, size_t bytes)
 
 static bool ram_is_tight(const struct emuv_pager_env *env)
 {
-  return env->ram_frames < env->n_pages;
+  return env->ram_frames < env->n_pages && !env->on_disk;
 }
 
 static void carve_all(struct emuv_pager *p, struct carver *c)

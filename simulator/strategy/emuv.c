@@ -77,25 +77,30 @@ static bool has_dynamic(const struct emuv_workload *w)
   return false;
 }
 
-static uint64_t window_bytes(const struct emuv_config *c, uint64_t wanted)
+static uint64_t window_bytes(const struct emuv_config *c, uint64_t slices)
 {
-  return wanted > 2 * c->page_size ? wanted : 2 * c->page_size;
+  uint64_t bytes = slices * c->slice;
+  if (c->lookahead) return c->lookahead;
+  return bytes > c->page_size ? bytes : c->page_size;
 }
 
 static void try_known_sequence(struct choice *ch, const struct emuv_config *c, const struct emuv_workload *w)
 {
-  uint64_t windows[] = {window_bytes(c, 3 * c->slice), window_bytes(c, 16 * c->slice)};
-  size_t n = windows[1] > windows[0] ? 2 : 1;
-  if (c->lookahead) windows[0] = c->lookahead, n = 1;
-  for (size_t i = 0; i < n; i++) try_paging(ch, c, w, "fifo", true, windows[i]);
-  try_paging(ch, c, w, "belady", false, windows[n - 1]);
+  static const uint64_t slices[] = {2, 4, 8, 16};
+  uint64_t last = 0;
+  for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
+    uint64_t window = window_bytes(c, slices[i]);
+    if (window != last) try_paging(ch, c, w, "fifo", true, window);
+    last = window;
+  }
+  try_paging(ch, c, w, "belady", false, last);
 }
 
 static void try_unknown_operands(struct choice *ch, const struct emuv_config *c, const struct emuv_workload *w)
 {
   static const char *const online[] = {"lru", "lfu", "mru", "clock"};
   for (size_t i = 0; i < sizeof online / sizeof online[0]; i++)
-    try_paging(ch, c, w, online[i], false, c->lookahead ? c->lookahead : window_bytes(c, 4 * c->slice));
+    try_paging(ch, c, w, online[i], false, window_bytes(c, 4));
 }
 
 static int emuv_run(const struct emuv_config *c, const struct emuv_workload *w, struct emuv_metrics *m,

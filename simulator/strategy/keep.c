@@ -3,6 +3,7 @@
 #include "simulator/strategy/keep.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void emuv_keep_kind(const struct emuv_workload *w, uint64_t page_bytes, enum emuv_segment_kind kind, uint8_t *keep)
 {
@@ -19,6 +20,22 @@ struct use {
   uint32_t *last; /* reference */
   uint32_t distinct, again;
 };
+
+static int open_use(struct use *u, const struct emuv_program *program, struct emuv_err *err)
+{
+  u->times = calloc(program->n_pages, sizeof *u->times);
+  u->last = calloc(program->n_pages, sizeof *u->last);
+  if (u->times && u->last) return 0;
+  free(u->times);
+  free(u->last);
+  return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", program->n_pages);
+}
+
+static void close_use(struct use *u)
+{
+  free(u->times);
+  free(u->last);
+}
 
 static void count_run(struct use *u, const struct emuv_page_run *run, uint32_t ref, uint32_t window)
 {
@@ -51,7 +68,7 @@ static void each_run(const struct emuv_program *p,
 
 struct spread {
   struct use use;
-  uint8_t *keep;
+  uint8_t *keep, *on_disk;
   uint32_t window, room;
   uint32_t group, in_group; /* pages decided together; how many of the current group have been seen */
   bool keep_group;
@@ -104,14 +121,47 @@ int emuv_keep_spread(const struct emuv_program *program, uint32_t room, uint32_t
 {
   struct spread s = {.keep = keep, .window = window, .room = room, .group = group ? group : 1};
   if (!program->n_steps) return 0;
-  s.use.times = calloc(program->n_pages, sizeof *s.use.times);
-  s.use.last = calloc(program->n_pages, sizeof *s.use.last);
-  bool ok = s.use.times && s.use.last;
-  if (ok) {
-    each_run(program, visit_count, &s);
-    choose(&s, program);
+  int rc = open_use(&s.use, program, err);
+  if (rc) return rc;
+  each_run(program, visit_count, &s);
+  choose(&s, program);
+  close_use(&s.use);
+  return 0;
+}
+
+static void visit_home(void *arg, const struct emuv_page_run *run, uint32_t ref)
+{
+  struct spread *s = arg;
+  (void)ref;
+  for (uint32_t page = run->first; page < run->first + run->n; page++) {
+    if (!s->use.times[page]) continue;
+    s->use.times[page] = 0; /* decided */
+    if (s->keep[page] || !keep_this_one(s) || !s->room) continue;
+    s->on_disk[page] = 0;
+    s->room--;
   }
-  free(s.use.times);
-  free(s.use.last);
-  return ok ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", program->n_pages);
+}
+
+static uint32_t count_not_kept(const struct spread *s, uint32_t n_pages)
+{
+  uint32_t n = 0;
+  for (uint32_t page = 0; page < n_pages; page++) n += s->use.times[page] && !s->keep[page];
+  return n;
+}
+
+int emuv_keep_homes(const struct emuv_program *program, const uint8_t *keep, uint32_t room, uint32_t group,
+                    uint8_t *on_disk, struct emuv_err *err)
+{
+  struct spread s = {
+      .keep = (uint8_t *)keep, .on_disk = on_disk, .room = room, .group = group ? group : 1, .credit = 1e-6};
+  if (!program->n_steps) return 0;
+  int rc = open_use(&s.use, program, err);
+  if (rc) return rc;
+  memset(on_disk, 1, program->n_pages);
+  each_run(program, visit_count, &s);
+  uint32_t others = count_not_kept(&s, program->n_pages);
+  s.share = others > room ? (double)room / others : 1;
+  each_run(program, visit_home, &s);
+  close_use(&s.use);
+  return 0;
 }

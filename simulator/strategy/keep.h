@@ -15,4 +15,9 @@ void emuv_keep_kind(const struct emuv_workload *w, uint64_t page_bytes, enum emu
 int emuv_keep_spread(const struct emuv_program *program, uint32_t room, uint32_t window, uint32_t group, uint8_t *keep,
                      struct emuv_err *err);
 
+/* Homes for a machine whose RAM cannot hold everything: the kept pages live on NVMe (they are loaded once), RAM gets
+ * `room` of the others, in groups at even distances, NVMe the rest. on_disk[page] = 1 for NVMe. */
+int emuv_keep_homes(const struct emuv_program *program, const uint8_t *keep, uint32_t room, uint32_t group,
+                    uint8_t *on_disk, struct emuv_err *err);
+
 #endif

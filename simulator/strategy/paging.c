@@ -25,8 +25,9 @@ struct run {
   void *prefetch_state;
   struct emuv_page_run *proposals;
   uint32_t *next, *first_use; /* policies that need the future */
+  uint8_t *on_disk;           /* per page: fixed home on NVMe; NULL = RAM is managed */
   uint8_t *pinnable;          /* per page: the user wants it kept; NULL = none */
-  uint32_t window_pages;
+  uint32_t vram_frames, window_pages;
   struct emuv_pager_counts start; /* counters at the start of the timed part */
   double link_start_ns, disk_start_ns;
 };
@@ -69,7 +70,7 @@ static int open_pager(struct run *r, struct emuv_err *err)
   uint64_t page = r->how->page_bytes;
   struct emuv_pager_env env = {.n_pages = r->program.n_pages,
                                .page_bytes = page,
-                               .vram_frames = frames(r->c->vram, page),
+                               .vram_frames = r->vram_frames,
                                .ram_frames = frames(r->c->ram, page),
                                .nvme_frames = frames(r->c->nvme, page),
                                .policy = r->how->policy,
@@ -79,24 +80,26 @@ static int open_pager(struct run *r, struct emuv_err *err)
                                .always_write_back = r->how->always_write_back,
                                .initial = r->program.initial,
                                .first_use = r->first_use,
+                               .on_disk = r->on_disk,
                                .ram = &r->ram,
                                .nvme = &r->nvme};
-  if (env.vram_frames > env.n_pages) env.vram_frames = env.n_pages; /* more frames than pages change nothing */
   return emuv_pager_init(&r->pager, &env, err);
 }
 
 static void choose_window(struct run *r)
 {
+  r->vram_frames = frames(r->c->vram, r->how->page_bytes);
+  if (r->vram_frames > r->program.n_pages)
+    r->vram_frames = r->program.n_pages; /* more frames than pages change nothing */
   uint64_t bytes = r->how->lookahead_bytes ? r->how->lookahead_bytes : LOOKAHEAD_SLICES * r->c->slice;
-  uint64_t pages = bytes / r->how->page_bytes, quarter = r->pager.env.vram_frames / 4;
-  if (pages < 2) pages = 2;
+  uint64_t pages = bytes / r->how->page_bytes, quarter = r->vram_frames / 4;
   if (pages > quarter) pages = quarter;
+  if (pages < 1) pages = 1;
   r->window_pages = (uint32_t)pages;
 }
 
 static int open_prefetcher(struct run *r, struct emuv_err *err)
 {
-  choose_window(r);
   r->prefetch_env = (struct emuv_prefetch_env){.program = &r->program,
                                                .state = r->pager.state,
                                                .depth_pages = r->window_pages,
@@ -111,8 +114,8 @@ static int open_prefetcher(struct run *r, struct emuv_err *err)
 /* Frames that pins leave to everything else. */
 static uint32_t unpinned_frames(const struct run *r)
 {
-  uint32_t frames = r->pager.env.vram_frames, slice = (uint32_t)(r->c->slice / r->how->page_bytes) + 1;
-  uint32_t wanted = r->window_pages + 2 * slice + (r->how->keep_spread ? 0 : frames / 8);
+  uint32_t frames = r->vram_frames, slice = (uint32_t)(r->c->slice / r->how->page_bytes);
+  uint32_t wanted = r->window_pages + (slice ? slice : 1) + (r->how->keep_spread ? 0 : frames / 8);
   return wanted < frames ? wanted : frames;
 }
 
@@ -126,8 +129,19 @@ static int find_pinnable(struct run *r, struct emuv_err *err)
     emuv_keep_kind(r->w, r->how->page_bytes, r->c->pin[0] == 'k' ? EMUV_SEGMENT_KV : EMUV_SEGMENT_WEIGHT, r->pinnable);
   if (!r->how->keep_spread) return 0;
   uint32_t group = (uint32_t)(r->how->coalesce_bytes / r->how->page_bytes);
-  return emuv_keep_spread(&r->program, r->pager.env.vram_frames - unpinned_frames(r), r->window_pages, group,
-                          r->pinnable, err);
+  return emuv_keep_spread(&r->program, r->vram_frames - unpinned_frames(r), r->window_pages, group, r->pinnable, err);
+}
+
+/* Where RAM is too small for the pages that are not kept, they are spread over RAM and NVMe for good. */
+static int find_homes(struct run *r, struct emuv_err *err)
+{
+  uint32_t ram = frames(r->c->ram, r->how->page_bytes);
+  if (!r->how->keep_spread || ram >= r->program.n_pages || !r->c->nvme) return 0;
+  r->on_disk = calloc(r->program.n_pages + 1, 1);
+  if (!r->on_disk) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", r->program.n_pages);
+  uint32_t group = (uint32_t)(r->how->coalesce_bytes / r->how->page_bytes);
+  uint32_t bounce = group ? 2 * group : 2; /* one piece is read from the disk while the other goes up */
+  return emuv_keep_homes(&r->program, r->pinnable, ram > bounce ? ram - bounce : 0, group, r->on_disk, err);
 }
 
 static int open_all(struct run *r, struct emuv_err *err)
@@ -135,9 +149,11 @@ static int open_all(struct run *r, struct emuv_err *err)
   open_tiers(r);
   int rc = emuv_program_build(r->w, r->how->page_bytes, r->c->slice, &r->program, err);
   if (!rc) rc = build_future(r, err);
+  if (!rc) choose_window(r);
+  if (!rc) rc = find_pinnable(r, err);
+  if (!rc) rc = find_homes(r, err);
   if (!rc) rc = open_pager(r, err);
   if (!rc) rc = open_prefetcher(r, err);
-  if (!rc) rc = find_pinnable(r, err);
   emuv_timeline_init(&r->t, r->c);
   return rc;
 }
@@ -151,6 +167,7 @@ static void close_all(struct run *r)
   free(r->next);
   free(r->first_use);
   free(r->pinnable);
+  free(r->on_disk);
 }
 
 static int touch_slice(struct run *r, const struct emuv_slice *s, uint32_t index, double start,

@@ -154,6 +154,7 @@ static void run_op(struct stream *s, struct emuv_timeline *t, const struct emuv_
 static void run_step(struct stream *s, struct emuv_timeline *t, const struct emuv_workload *w, size_t step,
                      int32_t *layer, struct emuv_metrics *m)
 {
+  if (step == w->warmup_steps) s->link.busy_ns = s->disk.busy_ns = 0;
   emuv_timeline_step_begin(t, w, step);
   for (uint32_t i = 0; i < w->steps[step].n_ops; i++) {
     const struct emuv_op *op = &w->ops[w->steps[step].first_op + i];
