@@ -251,7 +251,9 @@ int emuv_pager_write_through(struct emuv_pager *p, uint32_t first, uint32_t n, d
       int rc = emuv_pager_home_reserve(p, first, m, &start, err);
       if (rc) return rc;
       p->env.ram->ops->write(p->env.ram, first, m, start);
-      for (uint32_t i = first; i < first + m; i++) p->state[i] &= (uint8_t)~EMUV_PAGE_DIRTY;
+      /* Where RAM is tight, the frame of a later page may have cost an earlier one its copy: that one stays dirty. */
+      for (uint32_t i = first; i < first + m; i++)
+        if (p->state[i] & BELOW) p->state[i] &= (uint8_t)~EMUV_PAGE_DIRTY;
       p->count.down += m;
       p->count.written_through += m;
     } else {
