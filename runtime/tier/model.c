@@ -12,16 +12,40 @@ static double move(struct emuv_tier *tier, struct emuv_channel *channel, const s
   return emuv_channel_move(channel, curve, bytes, copy, tier->env.latency_ns, earliest_ns);
 }
 
+/* Both directions of a link together reach less than twice one: where a transfer overlaps with the other direction's
+ * queue, both take longer. */
+static double share_link(struct emuv_tier *tier, struct emuv_channel *own, struct emuv_channel *other, double start_ns)
+{
+  const struct emuv_tier_env *e = &tier->env;
+  double sum = emuv_curve_rate(&e->read, UINT64_MAX) + emuv_curve_rate(&e->write, UINT64_MAX);
+  double until = own->free_ns < other->free_ns ? own->free_ns : other->free_ns;
+  if (e->duplex_rate <= 0 || e->duplex_rate >= sum || until <= start_ns) return 0;
+  double more = (until - start_ns) * (sum / e->duplex_rate - 1);
+  own->free_ns += more;
+  own->busy_ns += more;
+  other->free_ns += more;
+  return more;
+}
+
+static double transfer(struct emuv_tier *tier, struct emuv_channel *own, struct emuv_channel *other,
+                       const struct emuv_curve *curve, uint32_t n, double earliest_ns)
+{
+  double start = earliest_ns > own->free_ns ? earliest_ns : own->free_ns;
+  double done = move(tier, own, curve, n, earliest_ns);
+  return done + share_link(tier, own, other, start);
+}
+
 static double model_read(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
 {
   (void)first;
-  return move(tier, &tier->read, &tier->env.read, n, earliest_ns);
+  if (tier->env.half_duplex) return move(tier, &tier->read, &tier->env.read, n, earliest_ns);
+  return transfer(tier, &tier->read, &tier->write, &tier->env.read, n, earliest_ns);
 }
 
 static double model_write(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
 {
   (void)first;
-  if (!tier->env.half_duplex) return move(tier, &tier->write, &tier->env.write, n, earliest_ns);
+  if (!tier->env.half_duplex) return transfer(tier, &tier->write, &tier->read, &tier->env.write, n, earliest_ns);
   /* One device serves both: the write waits for the reads before it, and later reads wait for it. */
   double after_reads = tier->read.free_ns > earliest_ns ? tier->read.free_ns : earliest_ns;
   double done = move(tier, &tier->write, &tier->env.write, n, after_reads);

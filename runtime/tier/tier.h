@@ -15,8 +15,9 @@ struct emuv_tier_env {
   uint64_t page_bytes;
   uint64_t coalesce_bytes; /* adjacent pages are copied together up to this size; 0 = one copy per page */
   struct emuv_curve read, write;
-  double latency_ns; /* added to each request before its bytes flow; does not occupy the channel */
-  bool half_duplex;  /* reads and writes share one channel (a disk) */
+  double latency_ns;  /* added to each request before its bytes flow; does not occupy the channel */
+  double duplex_rate; /* both directions at once, sum, bytes per second; 0 = both at full speed */
+  bool half_duplex;   /* reads and writes share one channel (a disk) */
 };
 
 /* One direction of a channel: requests are served in order. */

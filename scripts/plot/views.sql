@@ -10,7 +10,10 @@
 -- Every column that labels a row, in the units that people use.
 CREATE VIEW IF NOT EXISTS plot_rows AS
 SELECT run_id, config_hash, kind, scenario,
-       coalesce(nullif(model, ''), workload) AS model,
+       coalesce(nullif(model, ''), workload)
+         || CASE WHEN routing_skew > 0 OR routing_repeat > 0
+                 THEN printf(' (routing skew %g, repeat %g)', routing_skew, routing_repeat)
+                 WHEN workload = 'pattern:zipf' THEN printf(' (skew %g)', pattern_skew) ELSE '' END AS model,
        workload, work_unit, hardware, strategy, policy, prefetch,
        coalesce(context_tokens, 0) AS context_tokens,
        coalesce(batch, 0) AS batch,

@@ -37,8 +37,11 @@ static void open_tiers(struct run *r)
   const struct emuv_hardware *hw = &r->c->hw;
   const struct emuv_tier_ops *model = emuv_tier_find("model");
   r->ram = (struct emuv_tier){.ops = model};
-  r->ram.env = (struct emuv_tier_env){
-      .page_bytes = r->how->page_bytes, .coalesce_bytes = r->how->coalesce_bytes, .read = hw->h2d, .write = hw->d2h};
+  r->ram.env = (struct emuv_tier_env){.page_bytes = r->how->page_bytes,
+                                      .coalesce_bytes = r->how->coalesce_bytes,
+                                      .read = hw->h2d,
+                                      .write = hw->d2h,
+                                      .duplex_rate = hw->duplex_rate};
   r->nvme = (struct emuv_tier){.ops = model};
   r->nvme.env = (struct emuv_tier_env){.page_bytes = r->how->page_bytes,
                                        .coalesce_bytes = r->how->coalesce_bytes,

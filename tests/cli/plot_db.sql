@@ -10,7 +10,7 @@ CREATE TABLE runs(
   compute_s REAL, stall_s REAL, tokens_per_s REAL, accesses INTEGER, hits INTEGER, faults INTEGER, faults_per_1k_tokens REAL,
   hit_ratio REAL, h2d_bytes INTEGER, d2h_bytes INTEGER, nvme_read_bytes INTEGER, nvme_write_bytes INTEGER, bound_s REAL,
   bound_by TEXT, status TEXT, remote_bytes INTEGER, footprint_bytes INTEGER, weight_bits INTEGER, kv_bits INTEGER, stall_link_s REAL,
-  stall_disk_s REAL, stall_host_s REAL);
+  stall_disk_s REAL, stall_host_s REAL, routing_skew REAL DEFAULT 0, routing_repeat REAL DEFAULT 0, pattern_skew REAL DEFAULT 0);
 CREATE TEMP TABLE settings AS
 WITH way(strategy, policy, prefetch) AS (VALUES ('emuv', 'lru', 'none'), ('emuv', 'fifo', 'none'), ('emuv', 'belady', 'none'),
                                                 ('emuv', 'lru', 'layer'), ('uva', 'static', 'none')),
@@ -24,7 +24,12 @@ SELECT *, 17179869184.0 AS footprint, gib * 1073741824.0 AS held,
 FROM way, vram, page, machine, context WHERE strategy = 'emuv' OR mib = 2;
 CREATE TEMP TABLE timed AS
 SELECT *, footprint / 1e12 + tokens / 1e6 AS compute, miss * footprint / rate AS stall FROM settings;
-INSERT INTO runs
+INSERT INTO runs(
+  run_id, config_hash, kind, scenario, workload, model, strategy, hardware, policy, prefetch, page_bytes,
+  vram_bytes, ram_bytes, nvme_bytes, context_tokens, batch, tokens, work_unit, seed, version, total_s,
+  compute_s, stall_s, tokens_per_s, accesses, hits, faults, faults_per_1k_tokens, hit_ratio, h2d_bytes,
+  d2h_bytes, nvme_read_bytes, nvme_write_bytes, bound_s, bound_by, status, remote_bytes, footprint_bytes,
+  weight_bits, kv_bits, stall_link_s, stall_disk_s, stall_host_s)
 SELECT 'sim-' || rowid, 'config-' || rowid, 'sim', 'cyclic', 'pattern:cyclic', 'scan-16g', strategy, hardware, policy, prefetch,
        mib * 1048576, gib * 1073741824, 68719476736, 0, tokens, 1, 10, 'token', 1, '0.1.0 (0123456789ab)', 10 * (compute + stall),
        10 * compute, 10 * stall, 1 / (compute + stall), 163840 / mib, round((1 - miss) * 163840 / mib),
@@ -34,7 +39,12 @@ SELECT 'sim-' || rowid, 'config-' || rowid, 'sim', 'cyclic', 'pattern:cyclic', '
        CASE WHEN link_s > compute THEN 'link' ELSE 'compute' END, 'ok',
        CASE strategy WHEN 'uva' THEN 10 * miss * footprint ELSE 0 END, footprint, 16, 16, 10 * stall, 0, 0
 FROM timed;
-INSERT INTO runs SELECT 'replay-' || run_id, config_hash, 'replay', scenario, workload, model, strategy, hardware, policy, prefetch,
+INSERT INTO runs(
+  run_id, config_hash, kind, scenario, workload, model, strategy, hardware, policy, prefetch, page_bytes,
+  vram_bytes, ram_bytes, nvme_bytes, context_tokens, batch, tokens, work_unit, seed, version, total_s,
+  compute_s, stall_s, tokens_per_s, accesses, hits, faults, faults_per_1k_tokens, hit_ratio, h2d_bytes,
+  d2h_bytes, nvme_read_bytes, nvme_write_bytes, bound_s, bound_by, status, remote_bytes, footprint_bytes,
+  weight_bits, kv_bits, stall_link_s, stall_disk_s, stall_host_s) SELECT 'replay-' || run_id, config_hash, 'replay', scenario, workload, model, strategy, hardware, policy, prefetch,
        page_bytes, vram_bytes, ram_bytes, nvme_bytes, context_tokens, batch, tokens, work_unit, seed, version, total_s * 1.05,
        compute_s, stall_s, tokens_per_s / 1.05, accesses, hits, faults, faults_per_1k_tokens, hit_ratio, h2d_bytes, d2h_bytes,
        nvme_read_bytes, nvme_write_bytes, bound_s, bound_by, status, remote_bytes, footprint_bytes, weight_bits, kv_bits, stall_link_s,
