@@ -8,6 +8,7 @@
 #include "simulator/list.h"
 #include "simulator/mrc.h"
 #include "simulator/report.h"
+#include "simulator/scale.h"
 #include "simulator/schema.h"
 #include "simulator/sweep.h"
 
@@ -174,16 +175,35 @@ static void parse_arguments(int argc, char **argv, struct arguments *a)
   emuv_log_verbosity(a->quiet, a->verbose);
 }
 
+static bool overrides_key(const struct arguments *a, const char *key)
+{
+  for (size_t i = 0; i < a->n_overrides; i++)
+    if (strncmp(a->overrides[i], key, strlen(key)) == 0 && a->overrides[i][strlen(key)] == '=') return true;
+  return false;
+}
+
+/* A scenario in memory: the whole trace, on the card that it was captured on unless another is asked for. */
+static int load_trace(const struct arguments *a, struct emuv_scenario *s, struct emuv_err *err)
+{
+  char text[1024];
+  emuv_text hardware = "";
+  if (access(a->trace, R_OK) != 0) return emuv_err_errno(err, EMUV_ERR_INPUT, "cannot read %s", a->trace);
+  int rc = overrides_key(a, "hw.preset") ? 0 : emuv_scale_trace_hardware(a->trace, hardware, err);
+  if (rc) return rc;
+  if (hardware[0])
+    emuv_log(EMUV_LOG_INFO, "hardware %s: what the trace was captured on; --hardware takes another", hardware);
+  int n = snprintf(text, sizeof text, "source: trace\ntrace: \"%s\"\ntokens: 1000000\n%s%s\n", a->trace,
+                   hardware[0] ? "hardware: " : "", hardware);
+  if (n < 0 || n >= (int)sizeof text || strpbrk(a->trace, "\"\\\n"))
+    return emuv_err_set(err, EMUV_ERR_USAGE, "cannot use this trace name: %s", a->trace);
+  return emuv_scenario_parse(a->trace, text, (size_t)n, (const char *const *)a->overrides, a->n_overrides, s, err);
+}
+
 static int load(const struct arguments *a, struct emuv_scenario *s, struct emuv_err *err)
 {
   const char *const *overrides = (const char *const *)a->overrides;
   if (a->scenario) return emuv_scenario_load(a->scenario, overrides, a->n_overrides, s, err);
-  char text[1024];
-  int n = snprintf(text, sizeof text, "source: trace\ntrace: \"%s\"\ntokens: 1000000\n", a->trace);
-  if (n < 0 || n >= (int)sizeof text || strpbrk(a->trace, "\"\\\n"))
-    return emuv_err_set(err, EMUV_ERR_USAGE, "cannot use this trace name: %s", a->trace);
-  if (access(a->trace, R_OK) != 0) return emuv_err_errno(err, EMUV_ERR_INPUT, "cannot read %s", a->trace);
-  return emuv_scenario_parse(a->trace, text, (size_t)n, overrides, a->n_overrides, s, err);
+  return load_trace(a, s, err);
 }
 
 /* results/NAME.sqlite in the current folder. */

@@ -2,6 +2,7 @@
 /* One configuration; see simulate.h. */
 #include "simulator/simulate.h"
 
+#include "simulator/scale.h"
 #include "simulator/source/shape.h"
 #include "simulator/source/source.h"
 #include "simulator/strategy/strategy.h"
@@ -54,7 +55,9 @@ int emuv_workload_build(const struct emuv_config *config, struct emuv_workload *
   const struct emuv_source_ops *source = emuv_source_find(config->source);
   if (!source) return emuv_err_set(err, EMUV_ERR_INPUT, "no source '%s'", config->source);
   *workload = (struct emuv_workload){0};
-  return source->build(config, workload, err);
+  int rc = source->build(config, workload, err);
+  if (!rc) rc = emuv_scale_times(config, workload, err);
+  return rc;
 }
 
 static double bytes_per_step(const struct emuv_config *c)

@@ -65,6 +65,7 @@ struct emuv_workload {
   uint64_t weight_bytes;  /* sum of WEIGHT segments */
   uint64_t parameters;    /* model parameters, 0 = not a model */
   uint64_t content_hash;  /* trace: hash of the file's content; else 0 */
+  char gpu[64];           /* trace: the card that its times were measured on; else "" */
   char name[64];          /* "transformer:llama-2-70b", "trace:llama.emuv", "pattern:cyclic" */
   char work_unit[12];     /* token step image access */
 };

@@ -286,6 +286,8 @@ int emuv_source_trace_convert(const struct emuv_config *config, const struct emu
   if (code == 0) code = add_steps(&b, err);
   release(&b);
   const char *slash = strrchr(data->path, '/');
+  const char *gpu = emuv_trace_data_environment(data, "gpu");
+  snprintf(w->gpu, sizeof w->gpu, "%.60s", gpu ? gpu : "");
   snprintf(w->name, sizeof w->name, "trace:%.50s", slash ? slash + 1 : data->path);
   if (code) emuv_workload_free(w);
   return code;

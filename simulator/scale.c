@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Roofline scaling of measured times; see scale.h. */
+#include "simulator/scale.h"
+
+#include "simulator/scenario.h"
+#include "tracer/format/load.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Drivers say "NVIDIA GeForce RTX 4090", presets may leave the maker out. */
+static bool same_gpu(const char *a, const char *b)
+{
+  return a[0] && b[0] && (strstr(a, b) || strstr(b, a));
+}
+
+/* The preset whose card is `gpu` into config->hw; *found says whether there is one. */
+static int find_preset(const char *gpu, struct emuv_config *config, bool *found, struct emuv_err *err)
+{
+  char **names = NULL;
+  int rc = emuv_preset_names("hardware", &names, err);
+  *found = false;
+  for (size_t i = 0; !rc && !*found && names[i]; i++) {
+    rc = emuv_preset_load_hardware(names[i], config, err);
+    *found = !rc && same_gpu(gpu, config->hw.gpu);
+    if (*found) snprintf(config->hw.preset, sizeof config->hw.preset, "%s", names[i]);
+  }
+  emuv_preset_free_names(names);
+  return rc;
+}
+
+int emuv_scale_trace_hardware(const char *trace_path, emuv_text preset, struct emuv_err *err)
+{
+  struct emuv_trace_data data;
+  struct emuv_config config;
+  bool found = false;
+  preset[0] = '\0';
+  int rc = emuv_trace_load(trace_path, &data, err);
+  if (rc) return rc;
+  const char *gpu = emuv_trace_data_environment(&data, "gpu");
+  rc = emuv_config_defaults(&config, err);
+  if (!rc && gpu) rc = find_preset(gpu, &config, &found, err);
+  if (!rc && found) memcpy(preset, config.hw.preset, sizeof config.hw.preset);
+  emuv_trace_data_free(&data);
+  return rc;
+}
+
+static double scaled_ns(double kernel_ns, double bytes, double from_rate, double to_rate)
+{
+  double traffic_ns = bytes / from_rate * 1e9;
+  if (traffic_ns > kernel_ns) traffic_ns = kernel_ns;
+  return kernel_ns - traffic_ns + traffic_ns * from_rate / to_rate;
+}
+
+int emuv_scale_times(const struct emuv_config *config, struct emuv_workload *w, struct emuv_err *err)
+{
+  struct emuv_config captured;
+  bool found = false;
+  if (!w->gpu[0] || same_gpu(w->gpu, config->hw.gpu)) return 0;
+  int rc = emuv_config_defaults(&captured, err);
+  if (!rc) rc = find_preset(w->gpu, &captured, &found, err);
+  if (rc || !found) return rc;
+  double from = captured.hw.vram_rate * captured.hw.vram_efficiency,
+         to = config->hw.vram_rate * config->hw.vram_efficiency;
+  for (size_t i = 0; i < w->n_ops; i++)
+    if (w->ops[i].kernel_ns > 0) w->ops[i].kernel_ns = scaled_ns(w->ops[i].kernel_ns, w->ops[i].bytes, from, to);
+  return 0;
+}
