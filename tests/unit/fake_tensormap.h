@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* An encoder with the layout that was seen on an H200 (driver 580): address in words 0-1, modes in word 2, strides / 16
- * from word 3 with their high bits in word 7, sizes - 1 from word 8, box from word 13. The places of the mode bits are
- * made up: learning must find them. */
+ * from word 3 with their high bits in word 7, sizes - 1 from word 8, box - 1 from the last byte of word 13, the bytes
+ * of a box in the second half. Rank and type bits lie as seen; the other mode bits are made up: learning must find
+ * them. */
 #ifndef EMUV_TESTS_FAKE_TENSORMAP_H
 #define EMUV_TESTS_FAKE_TENSORMAP_H
 
@@ -10,13 +11,14 @@
 #include <string.h>
 
 enum {
-  FAKE_MODE_FIXED = 0x2,
+  FAKE_MODE_FIXED = 0x0,
+  FAKE_CUBLAS_BIT = 0x2, /* what cuBLAS sets in its own descriptors, and the driver's encoder does not */
   FAKE_RANK_SHIFT = 4,
   FAKE_TYPE_SHIFT = 7,
-  FAKE_SWIZZLE_SHIFT = 12,
+  FAKE_SWIZZLE_SHIFT = 13,
   FAKE_FILL_SHIFT = 16,
-  FAKE_INTERLEAVE_SHIFT = 17,
-  FAKE_PROMOTION_SHIFT = 20
+  FAKE_INTERLEAVE_SHIFT = 11,
+  FAKE_PROMOTION_SHIFT = 17
 };
 
 static inline uint32_t fake_mode(const struct emuv_tensormap_spec *s)
@@ -40,8 +42,9 @@ static inline int fake_encode(void *context, const struct emuv_tensormap_spec *s
   }
   for (uint32_t i = 0; i < s->rank; i++) {
     out[8 + i] = (uint32_t)(s->dim[i] - 1);
-    out[13 + i / 4] |= (s->box[i] - 1) << i % 4 * 8;
+    out[13 + (i + 3) / 4] |= (s->box[i] - 1) << (i + 3) % 4 * 8;
   }
+  out[16] = s->box[0] * (s->rank > 1 ? s->box[1] : 1) * 2;
   return 0;
 }
 

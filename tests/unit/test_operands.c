@@ -134,8 +134,11 @@ static void descriptors_of_every_type_and_rank_decode(void **state)
   static const uint32_t bytes[EMUV_TENSORMAP_TYPES] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
   const struct emuv_tensormap_layout layout = learned();
   for (uint32_t type = 0; type < EMUV_TENSORMAP_TYPES; type++) {
-    struct emuv_tensormap_spec s = {
-        .type = type, .address = 0x7f0000001000, .dim = {100, 7, 5, 3, 2}, .stride = {1024, 8192, 65536, 262144}};
+    struct emuv_tensormap_spec s = {.type = type,
+                                    .address = 0x7f0000001000,
+                                    .dim = {100, 7, 5, 3, 2},
+                                    .stride = {1024, 8192, 65536, 262144},
+                                    .box = {16, 1, 1, 1, 1}};
     uint64_t expected = 0;
     for (s.rank = 1; s.rank <= EMUV_TENSORMAP_RANKS; s.rank++) {
       struct emuv_tensormap_extent e;
@@ -157,7 +160,7 @@ static void what_is_no_descriptor_is_refused(void **state)
   uint32_t words[EMUV_TENSORMAP_WORDS];
   fake_encode(NULL, &k_proj, words);
   assert_true(emuv_tensormap_decode(&layout, words, &e));
-  words[2] ^= FAKE_MODE_FIXED;
+  words[2] ^= 0xeu << 28; /* modes that nobody has seen */
   assert_false(emuv_tensormap_decode(&layout, words, &e));
   fake_encode(NULL, &k_proj, words);
   words[2] |= 1u << FAKE_INTERLEAVE_SHIFT;
@@ -167,6 +170,25 @@ static void what_is_no_descriptor_is_refused(void **state)
   assert_false(emuv_tensormap_decode(&layout, words, &e));
   memset(words, 0, sizeof words);
   assert_false(emuv_tensormap_decode(&layout, words, &e));
+}
+
+/* A descriptor in all but one number that the hardware would refuse. */
+static void what_the_hardware_refuses_is_refused(void **state)
+{
+  (void)state;
+  const struct {
+    int word;
+    uint32_t value;
+  } wrong[] = {{0, 0x00400008}, {3, 4095 / 16}, {10, 7}, {13, 0x3e000000}};
+  const struct emuv_tensormap_layout layout = learned();
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    struct emuv_tensormap_extent e;
+    uint32_t words[EMUV_TENSORMAP_WORDS];
+    fake_encode(NULL, &k_proj, words);
+    assert_true(emuv_tensormap_decode(&layout, words, &e));
+    words[wrong[i].word] = wrong[i].value;
+    assert_false(emuv_tensormap_decode(&layout, words, &e));
+  }
 }
 
 static int encode_nothing(void *context, const struct emuv_tensormap_spec *s, uint32_t out[EMUV_TENSORMAP_WORDS])
@@ -268,6 +290,139 @@ static void descriptors_give_exact_operands(void **state)
   emuv_intervals_free(&live);
 }
 
+/* What cuBLAS 13 passes to nvjet_sm90_hsh_8x64_64x16_4x1_v_bz_TNN for a decode step's k_proj: a 256 x 2048 fp16 matrix
+ * (1 MiB) at 0x7f36a9e00000, one row of 2048 at 0x7f35e584b000, one of 256 at 0x7f36837ffe00. Descriptors without their
+ * second halves, at 16 mod 64 of the block, and copies of both. Taken from a Llama decode on an H200, driver 580. */
+static const uint32_t nvjet_block[430] = {
+    [0] = 0x8,
+    0x8,
+    [3] = 0xffffff88,
+    0x88888889,
+    0x6,
+    0xfffffff1,
+    0x88888889,
+    0x3,
+    0xffffffff,
+    [12] = 0x3020100,
+    0x7060504,
+    [44] = 0xa9e00000,
+    0x7f36,
+    0x46322,
+    0x100,
+    [49] = 0x10000000,
+    [52] = 0x7ff,
+    0xff,
+    [57] = 0x3f000000,
+    0x7,
+    [60] = 0xe584b000,
+    0x7f35,
+    0x46322,
+    0x100,
+    [65] = 0x10000000,
+    [68] = 0x7ff,
+    [73] = 0x3f000000,
+    0xf,
+    [76] = 0xfffffff8,
+    0x80000000,
+    0x2,
+    0x7,
+    0x800,
+    [82] = 0x837ffe00,
+    0x7f36,
+    [86] = 0x3f800000,
+    [88] = 0x100,
+    [104] = 0xff,
+    [108] = 0xa9e00000,
+    0x7f36,
+    [124] = 0xe584b000,
+    0x7f35,
+    [140] = 0x837ffe00,
+    0x7f36,
+    0x46322,
+    0x20,
+    [145] = 0x10000000,
+    [148] = 0xff,
+    [153] = 0x3f000000,
+    0x7,
+    [156] = 0x837ffe00,
+    0x7f36,
+    0x46322,
+    0x20,
+    [161] = 0x10000000,
+    [164] = 0xff,
+    [169] = 0x7000000,
+    0x7,
+    [204] = 0xa9e00000,
+    0x7f36,
+    0x46322,
+    0x100,
+    [209] = 0x10000000,
+    [212] = 0x7ff,
+    0xff,
+    [217] = 0x3f000000,
+    0x7,
+    [220] = 0xa9e00000,
+    0x7f36,
+    [236] = 0xe584b000,
+    0x7f35,
+    0x46322,
+    0x100,
+    [241] = 0x10000000,
+    [244] = 0x7ff,
+    [249] = 0x3f000000,
+    0xf,
+    [252] = 0xe584b000,
+    0x7f35,
+    [268] = 0x837ffe00,
+    0x7f36,
+    [284] = 0x837ffe00,
+    0x7f36,
+    [300] = 0x837ffe00,
+    0x7f36,
+    [316] = 0x837ffe00,
+    0x7f36,
+    [398] = 0xfffffff8,
+    0x80000000,
+    0x2,
+    [416] = 0x100,
+    [426] = 0xa9e00000,
+    0x7f36,
+    0xe584b000,
+    0x7f35,
+};
+
+static void operands_of_cublas_kernels_are_exact(void **state)
+{
+  (void)state;
+  struct emuv_intervals live = {0};
+  put(&live, 0x7f36a9000000, SEGMENT_BYTES, 1);
+  put(&live, 0x7f35e5800000, 2 << 20, 2);
+  put(&live, 0x7f3683600000, 2 << 20, 3);
+  scan(&live, nvjet_block, sizeof nvjet_block);
+  assert_int_equal(found.n, 3);
+  assert_int_equal(found.item[0].allocation, 1);
+  assert_int_equal(found.item[0].offset, 0xe00000);
+  assert_int_equal(found.item[0].bytes, 1 << 20);
+  assert_int_equal(found.item[0].place, 176);
+  assert_int_equal(found.item[1].bytes, 4096);
+  assert_int_equal(found.item[2].bytes, 512);
+  assert_int_equal(emuv_operands_class(&found), EMUV_TRACE_CLASS_EXACT);
+  emuv_intervals_free(&live);
+}
+
+/* Padding that holds half of an old pointer beside a flag; a tensor that begins where that would point. */
+static void leftovers_in_padding_are_no_operands(void **state)
+{
+  (void)state;
+  struct emuv_intervals live = {0};
+  put(&live, 0x7f6900000000, SEGMENT_BYTES, 1);
+  const uint64_t block[] = {0x7f6900000001, 0x7f690000039d, 0x7f6900000400};
+  scan(&live, block, sizeof block);
+  assert_int_equal(found.n, 1);
+  assert_int_equal(found.item[0].offset, 0x400);
+  emuv_intervals_free(&live);
+}
+
 static void a_descriptor_beyond_its_memory_is_not_believed(void **state)
 {
   (void)state;
@@ -305,7 +460,7 @@ static void too_many_operands_are_a_gap(void **state)
   static uint64_t block[EMUV_OPERANDS_MAX + 1];
   struct emuv_intervals live = {0};
   put(&live, SEGMENT, SEGMENT_BYTES, 4);
-  for (size_t i = 0; i <= EMUV_OPERANDS_MAX; i++) block[i] = SEGMENT + 8 * i;
+  for (size_t i = 0; i <= EMUV_OPERANDS_MAX; i++) block[i] = SEGMENT + 16 * i;
   scan(&live, block, sizeof block);
   assert_int_equal(found.n, EMUV_OPERANDS_MAX);
   assert_true(found.truncated);
@@ -377,10 +532,13 @@ int main(void)
       cmocka_unit_test(the_layout_is_learned),
       cmocka_unit_test(descriptors_of_every_type_and_rank_decode),
       cmocka_unit_test(what_is_no_descriptor_is_refused),
+      cmocka_unit_test(what_the_hardware_refuses_is_refused),
       cmocka_unit_test(an_unclear_layout_stays_unknown),
       cmocka_unit_test(gathering_keeps_places),
       cmocka_unit_test(words_give_bounded_operands),
       cmocka_unit_test(descriptors_give_exact_operands),
+      cmocka_unit_test(operands_of_cublas_kernels_are_exact),
+      cmocka_unit_test(leftovers_in_padding_are_no_operands),
       cmocka_unit_test(a_descriptor_beyond_its_memory_is_not_believed),
       cmocka_unit_test(mappings_that_touch_are_one_buffer),
       cmocka_unit_test(too_many_operands_are_a_gap),

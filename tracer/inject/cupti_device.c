@@ -155,6 +155,15 @@ static void record_sample(void)
   fact("tensormap_sample", text);
 }
 
+static void record_modes(const struct emuv_tensormap_layout *l)
+{
+  char text[128];
+  snprintf(text, sizeof text,
+           "rank %08" PRIx32 " type %08" PRIx32 " interleave %08" PRIx32 " fixed %08" PRIx32 " = %08" PRIx32,
+           l->rank_mask, l->type_mask, l->interleave_mask, l->fixed_mask, l->fixed_value);
+  fact("tensormap_modes", text);
+}
+
 static void learn_descriptors(CUdevice device)
 {
   if (!emuv_capture.api.cuTensorMapEncodeTiled ||
@@ -167,6 +176,7 @@ static void learn_descriptors(CUdevice device)
   if (step != EMUV_TENSORMAP_LEARNED) snprintf(text, sizeof text, "not learned, step %d", (int)step);
   fact("tensormap_layout", text);
   record_sample();
+  record_modes(&emuv_capture.layout);
 }
 
 static _Thread_local CUcontext learning_from; /* of the one thread that runs learn_once */

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { SMALL_NUMBER = 65536, POINTER_ALIGN = 16 };
+
 struct scan {
   const struct emuv_intervals *live;
   const unsigned char *block;
@@ -90,12 +92,21 @@ static bool scan_descriptor(const struct scan *s, const struct emuv_tensormap_la
   return true;
 }
 
+/* Structures passed by value have padding and unused entries, where halves of old pointers stay: a small number below
+ * the upper half of a device address reads as an address just above a multiple of 4 GiB. Tensors start there aligned.
+ */
+static bool is_two_numbers(uint64_t word)
+{
+  const uint32_t low = (uint32_t)word;
+  return low < SMALL_NUMBER && low % POINTER_ALIGN != 0;
+}
+
 static void scan_word(const struct scan *s, size_t place, enum emuv_trace_provenance provenance)
 {
   uint64_t word;
   memcpy(&word, s->block + place, sizeof word);
   const struct emuv_interval *range = emuv_intervals_find(s->live, word);
-  if (!range || listed(s->out, range->id, word - range->base)) return;
+  if (!range || is_two_numbers(word) || listed(s->out, range->id, word - range->base)) return;
   add_extent(
       s, range, word, room_from(s, range, word),
       (struct emuv_trace_operand){.provenance = provenance, .cls = EMUV_TRACE_CLASS_BOUNDED, .place = (uint32_t)place});
@@ -106,14 +117,14 @@ void emuv_operands_scan(const struct emuv_intervals *live, const struct emuv_ten
                         struct emuv_operands *out)
 {
   const struct scan s = {.live = live, .block = block, .bytes = bytes, .out = out};
-  uint64_t covered[EMUV_OPERANDS_BLOCK_MAX / EMUV_TENSORMAP_ALIGN / 64 + 1] = {0}; /* a bit per 64 bytes of the block */
+  uint64_t covered[EMUV_OPERANDS_BLOCK_MAX / EMUV_TENSORMAP_ALIGN / 64 + 1] = {0}; /* a bit per aligned place */
   out->n = 0;
   out->truncated = false;
-  for (size_t p = 0; layout->known && p + EMUV_TENSORMAP_BYTES <= bytes; p += EMUV_TENSORMAP_ALIGN) {
+  for (size_t p = 0; layout->known && p + EMUV_TENSORMAP_USED_BYTES <= bytes; p += EMUV_TENSORMAP_ALIGN) {
     if (!scan_descriptor(&s, layout, p)) continue;
-    for (size_t unit = p / EMUV_TENSORMAP_ALIGN; unit < (p + EMUV_TENSORMAP_BYTES) / EMUV_TENSORMAP_ALIGN; unit++)
+    for (size_t unit = p / EMUV_TENSORMAP_ALIGN; unit < (p + EMUV_TENSORMAP_USED_BYTES) / EMUV_TENSORMAP_ALIGN; unit++)
       covered[unit / 64] |= (uint64_t)1 << unit % 64;
-    p += EMUV_TENSORMAP_BYTES - EMUV_TENSORMAP_ALIGN;
+    p += EMUV_TENSORMAP_USED_BYTES - EMUV_TENSORMAP_ALIGN;
   }
   for (size_t p = 0; p + sizeof(uint64_t) <= bytes; p += sizeof(uint64_t)) {
     const size_t unit = p / EMUV_TENSORMAP_ALIGN;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which memory does a launch touch? Read from its argument block, without running anything on the GPU.
  *
- * First every 64-byte-aligned place is tried as a TMA descriptor; one that decodes and lies wholly in live memory gives
+ * First every 16-byte-aligned place is tried as a TMA descriptor; one that decodes and lies wholly in live memory gives
  * an operand with exact base and extent. Then every 8-byte-aligned word outside descriptors that is an address in live
  * memory gives a bounded operand: from that address to the end of the allocation. (A tighter bound, the next address
  * that any launch uses as a base, is only known when the trace is read.) Copies of an address are listed once, the

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { FLOAT16 = 6, STRIDE_UNIT = 16, FIRST_FREE_WORD = 2 };
+enum { FLOAT16 = 6, STRIDE_UNIT = 16, ADDRESS_UNIT = 16, FIRST_FREE_WORD = 2 };
 
 static const uint8_t element_bytes[EMUV_TENSORMAP_TYPES] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
 
@@ -39,7 +39,7 @@ static uint64_t address_of(const uint32_t *words)
 static int changed_word(const uint32_t *a, const uint32_t *b)
 {
   int found = -1;
-  for (int i = FIRST_FREE_WORD; i < EMUV_TENSORMAP_WORDS; i++) {
+  for (int i = FIRST_FREE_WORD; i < EMUV_TENSORMAP_USED_WORDS; i++) {
     if (a[i] == b[i]) continue;
     if (found >= 0) return -1;
     found = i;
@@ -59,7 +59,7 @@ static bool learn_address(const struct learner *l)
   uint32_t words[EMUV_TENSORMAP_WORDS];
   s.address = 0x00005a9876543210;
   return encodes(l, &s, words) && address_of(l->base) == l->spec.address && address_of(words) == s.address &&
-         memcmp(words + FIRST_FREE_WORD, l->base + FIRST_FREE_WORD, EMUV_TENSORMAP_BYTES - 8) == 0;
+         memcmp(words + FIRST_FREE_WORD, l->base + FIRST_FREE_WORD, EMUV_TENSORMAP_USED_BYTES - 8) == 0;
 }
 
 static bool learn_sizes(const struct learner *l)
@@ -83,7 +83,7 @@ static void learn_stride_overflow(const struct learner *l, int i)
   uint32_t words[EMUV_TENSORMAP_WORDS];
   s.stride[i] |= (uint64_t)0xf << 36;
   if (!encodes(l, &s, words)) return;
-  for (int w = FIRST_FREE_WORD; w < EMUV_TENSORMAP_WORDS; w++)
+  for (int w = FIRST_FREE_WORD; w < EMUV_TENSORMAP_USED_WORDS; w++)
     if (w != l->layout->stride_word[i]) l->layout->zero[w] |= words[w] ^ l->base[w];
 }
 
@@ -101,6 +101,25 @@ static bool learn_strides(const struct learner *l)
     learn_stride_overflow(l, i);
   }
   return true;
+}
+
+/* The byte that holds the innermost box size. */
+static bool learn_box(const struct learner *l)
+{
+  struct emuv_tensormap_spec s = l->spec;
+  uint32_t words[EMUV_TENSORMAP_WORDS];
+  s.box[0] *= 2;
+  if (!encodes(l, &s, words)) return false;
+  const int word = changed_word(words, l->base);
+  if (word < 0) return false;
+  for (uint8_t shift = 0; shift < 32; shift += 8) {
+    if ((words[word] >> shift & 0xff) != s.box[0] - 1 || (l->base[word] >> shift & 0xff) != l->spec.box[0] - 1)
+      continue;
+    l->layout->box_word = (uint8_t)word;
+    l->layout->box_shift = shift;
+    return true;
+  }
+  return false;
 }
 
 /* The word that an element type of another size changes. The box is kept small enough for every type. */
@@ -223,6 +242,7 @@ static enum emuv_tensormap_step learn(struct learner *l)
   if (!learn_mode_word(l) || !learn_types(l) || !types_are_distinct(l->layout) || !learn_ranks(l))
     return EMUV_TENSORMAP_NO_MODES;
   learn_settings(l);
+  if (!learn_box(l)) return EMUV_TENSORMAP_NO_BOX;
   l->layout->known = true;
   return reads_back(l) ? EMUV_TENSORMAP_LEARNED : EMUV_TENSORMAP_NO_MATCH;
 }
@@ -253,38 +273,69 @@ static uint32_t decode_element_bytes(const struct emuv_tensormap_layout *layout,
 
 static bool has_forbidden_bits(const struct emuv_tensormap_layout *layout, const uint32_t *words)
 {
-  for (int i = 0; i < EMUV_TENSORMAP_WORDS; i++)
+  for (int i = 0; i < EMUV_TENSORMAP_USED_WORDS; i++)
     if (words[i] & layout->zero[i]) return true;
   return false;
+}
+
+static uint64_t decode_size(const struct emuv_tensormap_layout *layout, const uint32_t *words, uint32_t i)
+{
+  return (uint64_t)words[layout->dim_word[i]] + 1;
+}
+
+static uint64_t decode_stride(const struct emuv_tensormap_layout *layout, const uint32_t *words, uint32_t i)
+{
+  return (uint64_t)words[layout->stride_word[i - 1]] * STRIDE_UNIT;
+}
+
+/* What the hardware demands of a descriptor, and other bytes rarely obey. */
+static bool obeys(const struct emuv_tensormap_layout *layout, const uint32_t *words,
+                  const struct emuv_tensormap_extent *e)
+{
+  const uint32_t box = (words[layout->box_word] >> layout->box_shift & 0xff) + 1;
+  const uint64_t row = decode_size(layout, words, 0) * e->element_bytes;
+  if (e->address % ADDRESS_UNIT || box * e->element_bytes % ADDRESS_UNIT) return false;
+  for (uint32_t i = 1; i < e->rank; i++)
+    if (decode_size(layout, words, i) > 1 && decode_stride(layout, words, i) < row) return false;
+  for (uint32_t i = e->rank; i < EMUV_TENSORMAP_RANKS; i++)
+    if (decode_size(layout, words, i) > 1) return false;
+  return true;
 }
 
 /* Bytes from the first element to the end of the last row; 0 when they do not fit 64 bits. */
 static uint64_t decode_bytes(const struct emuv_tensormap_layout *layout, const uint32_t *words, uint32_t rank,
                              uint32_t element)
 {
-  uint64_t bytes = ((uint64_t)words[layout->dim_word[0]] + 1) * element;
+  uint64_t bytes = decode_size(layout, words, 0) * element;
   for (uint32_t i = 1; i < rank; i++) {
-    const uint64_t stride = (uint64_t)words[layout->stride_word[i - 1]] * STRIDE_UNIT;
     uint64_t step;
-    if (__builtin_mul_overflow(stride, (uint64_t)words[layout->dim_word[i]], &step)) return 0;
+    if (__builtin_mul_overflow(decode_stride(layout, words, i), decode_size(layout, words, i) - 1, &step)) return 0;
     if (__builtin_add_overflow(bytes, step, &bytes)) return 0;
   }
   return bytes;
 }
 
+/* Modes of a descriptor: rank and type are checked where they are decoded. */
+static bool has_known_modes(const struct emuv_tensormap_layout *layout, uint32_t mode)
+{
+  const uint32_t strange = (mode ^ layout->fixed_value) & layout->fixed_mask;
+  return (mode & layout->interleave_mask) == layout->interleave_none &&
+         __builtin_popcount(strange) <= EMUV_TENSORMAP_FREE_BITS;
+}
+
 bool emuv_tensormap_decode(const struct emuv_tensormap_layout *layout, const void *descriptor,
                            struct emuv_tensormap_extent *extent)
 {
-  uint32_t words[EMUV_TENSORMAP_WORDS];
+  uint32_t words[EMUV_TENSORMAP_USED_WORDS];
   if (!layout->known) return false;
   memcpy(words, descriptor, sizeof words);
   const uint32_t mode = words[layout->mode_word];
-  if ((mode & layout->fixed_mask) != layout->fixed_value) return false;
-  if ((mode & layout->interleave_mask) != layout->interleave_none) return false;
   extent->address = address_of(words);
+  if (!extent->address || !has_known_modes(layout, mode)) return false;
   extent->rank = decode_rank(layout, mode);
   extent->element_bytes = decode_element_bytes(layout, mode);
-  if (!extent->address || !extent->rank || !extent->element_bytes || has_forbidden_bits(layout, words)) return false;
+  if (!extent->rank || !extent->element_bytes || has_forbidden_bits(layout, words) || !obeys(layout, words, extent))
+    return false;
   extent->bytes = decode_bytes(layout, words, extent->rank, extent->element_bytes);
   return extent->bytes != 0 && extent->address + extent->bytes > extent->address;
 }
