@@ -10,8 +10,8 @@
 set -u
 [ $# -ge 1 ] || { echo "usage: gpu_capture.sh RESULTS [STAGE]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")/.." && pwd)
-python=$(command -v python3)
-decode=$here/tests/gpu/llama_decode.py
+self=$here/scripts/gpu_capture.sh
+decode="python3 llama_decode.py" # in $work, so that traces carry no path of the machine
 
 # traced FILE COMMAND...: by emuv-trace, or by the library alone where the command is not staged.
 traced() {
@@ -42,7 +42,7 @@ self_test() {
 
 # Killed in the middle: the file must open and lack only what was not flushed.
 killed() {
-  traced "$work/killed.emuv" sh -c 'echo $$ >"$0"; exec "$@"' "$work/pid" "$python" "$decode" --tokens 100000 &
+  traced "$work/killed.emuv" sh -c 'echo $$ >"$0"; exec "$@"' "$work/pid" $decode --tokens 100000 &
   for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     sleep 1
     [ "$(stat -c %s "$work/killed.emuv" 2>/dev/null || echo 0)" -gt 1000000 ] && break
@@ -63,11 +63,13 @@ fi
 
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-stage=${2:-$here/stage}
+stage=$(cd "${2:-$here/stage}" && pwd) || exit 1
 library=$stage/lib/emuv/libemuv_cupti.so
 steps=" ${EMUV_STEPS:-self decode llama13b link kill} "
 budget_s=${EMUV_BUDGET_S:-345}
 work=$(mktemp -d)
+cp "$here/tests/gpu/llama_decode.py" "$work/"
+cd "$work" || exit 1
 logs=$work/logs
 mkdir -p "$logs"
 started=$(date +%s)
@@ -104,20 +106,20 @@ if want link && command -v nvcc >/dev/null; then
   compiling=$!
 fi
 
-want self && step machine 90 sh "$0" --call machine
-want self && step self 30 sh "$0" --call self_test
+want self && step machine 90 sh "$self" --call machine
+want self && step self 30 sh "$self" --call self_test
 [ ! -s "$logs/self.out" ] || cat "$logs/self.out"
 
 if want decode; then
   # The first run warms the disk cache, and leaves the raw argument blocks.
   EMUV_TRACE_BLOCKS=$out/blocks.txt
   export EMUV_TRACE_BLOCKS
-  step blocks 100 sh "$0" --call traced "$work/blocks.emuv" "$python" "$decode" --tokens 4
+  step blocks 100 sh "$self" --call traced "$work/blocks.emuv" $decode --tokens 4
   unset EMUV_TRACE_BLOCKS
   tail -n 3 "$logs/blocks.err"
   for i in 1 2 3; do
-    step "plain$i" 40 "$python" "$decode"
-    step "traced$i" 45 sh "$0" --call traced "$work/llama$i.emuv" "$python" "$decode" --parameters "$work/parameters$i.json"
+    step "plain$i" 40 $decode
+    step "traced$i" 45 sh "$self" --call traced "$work/llama$i.emuv" $decode --parameters "parameters$i.json"
   done
   for i in 3 2 1; do
     [ -s "$work/llama$i.emuv" ] && [ -s "$work/parameters$i.json" ] || continue
@@ -133,13 +135,13 @@ if want decode; then
   fi
 fi
 
-want llama13b && step llama13b 150 "$python" "$here/tests/gpu/llama13b_offload.py"
+want llama13b && step llama13b 150 python3 "$here/tests/gpu/llama13b_offload.py"
 if want link; then
   [ -z "${compiling:-}" ] || wait "$compiling"
   step link 60 "$work/link_curve"
 fi
 
-want kill && step kill 45 sh "$0" --call killed && cat "$logs/kill.out"
+want kill && step kill 45 sh "$self" --call killed && cat "$logs/kill.out"
 
 for name in llama13b link; do
   [ ! -s "$logs/$name.out" ] || cp "$logs/$name.out" "$out/$name.json"

@@ -27,10 +27,12 @@ def decode_rows(logs, results):
     runs = {kind: [r for i in (1, 2, 3) if (r := load(f"{logs}/{kind}{i}.out"))] for kind in ("plain", "traced")}
     for kind, rs in runs.items():
         for i, r in enumerate(rs, 1):
-            row(f"decode {kind} {i}: s/token", r["s_per_token"])
+            row(f"decode {kind} {i}: s/token, its minimum", r["s_per_token"], f"{r['s_per_token_min']:.4g}")
     plain, traced = ([r["s_per_token"] for r in runs[k]] for k in ("plain", "traced"))
     if plain and traced:
         row("tracing overhead, medians", 100 * (statistics.median(traced) / statistics.median(plain) - 1), "%")
+        plain, traced = ([r["s_per_token_min"] for r in runs[k]] for k in ("plain", "traced"))
+        row("tracing overhead, fastest tokens", 100 * (statistics.median(traced) / statistics.median(plain) - 1), "%")
     ids = {r["ids_sha256"] for rs in runs.values() for r in rs}
     if ids:
         row("decode outputs identical", "yes" if len(ids) == 1 else f"NO: {len(ids)} kinds")
@@ -60,9 +62,9 @@ def offload_rows(r):
         row(f"pageable tensor.to, {size}", rate, "GB/s")
     for name, rates in r.get("pageable", {}).get("loop_gb_per_s", {}).items():
         row(f"pageable, layers' matrices in order, cache {name}", statistics.median(rates), "GB/s")
-    for key, value in r.get("small", {}).items():
-        if not isinstance(value, dict):
-            row(f"small models: {key}", value)
+    for part in ("small", "layer"):
+        for key, value in r.get(part, {}).items():
+            row(f"{'small model' if part == 'small' else 'layer of 13B shape'}: {key}", value)
 
 
 def link_rows(r):

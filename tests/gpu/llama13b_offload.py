@@ -7,6 +7,9 @@ resident (limit not applied), uva (weights beyond the limit pinned on the host a
 layer-offload (Accelerate: infer_auto_device_map, dispatch_model). Beside them the rates that explain the times, each
 measured without the 13B model running: pageable copies (by tensor size, and in the order of Accelerate's hooks),
 matrix-vector products on host memory by shape, launches per layer and the host's time for each on small models.
+
+Attention through cuDNN builds a plan for each context length that the process has not seen: about as much host time as
+all of a token's launches. A decode meets a new length at every token, so each part here decodes lengths of its own.
 Prints one JSON object; each part that fails is reported by name and the others go on.
 """
 import argparse
@@ -22,6 +25,8 @@ import torch
 import torch.utils.dlpack
 from transformers import LlamaConfig, LlamaForCausalLM
 
+# Tokens of each part's prompt: far enough apart that no part decodes context lengths that another one has seen.
+PROMPTS = {"small": 16, "resident": 16, "uva": 64, "layer-offload": 112}
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -30,9 +35,8 @@ def options():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--layers", type=int, default=40)
     p.add_argument("--vram-gib", type=float, default=11)
-    p.add_argument("--tokens", type=int, default=16, help="decode steps timed (layer-offload: a quarter)")
-    p.add_argument("--prompt", type=int, default=16)
-    p.add_argument("--parts", default="small,resident,launches,uva,pageable,layer-offload")
+    p.add_argument("--tokens", type=int, default=16, help="decode steps timed (layer-offload: half as many)")
+    p.add_argument("--parts", default="small,layer,resident,launches,uva,pageable,layer-offload")
     return p.parse_args()
 
 
@@ -87,21 +91,26 @@ def count_launches(model, layers, resident):
     return result
 
 
-def measure_small(layers, prompt, tokens):
-    """Launches and host time of two small models of the same kind, which any GPU outruns; the difference is a layer's."""
-    result = {}
-    for n in (layers // 5, layers):
-        model = build(n, heads=8, intermediate=2816)
-        timed = decode(model, prompt, tokens)
-        result[str(n)] = {**timed, **count_launches(model, n, timed)}
-        del model
-    few, many = result[str(layers // 5)], result[str(layers)]
-    kernels = (many["kernels_per_token"] - few["kernels_per_token"]) / (layers - layers // 5)
-    seconds = (many["issue_s_per_token"] - few["issue_s_per_token"]) / (layers - layers // 5)
+def measure_small(layers, tokens):
+    """A model of the same depth that any GPU outruns: its time per token is the host's. On context lengths that are new
+    (plans are built) and again on the same ones (they are known)."""
+    model = build(layers, heads=8, intermediate=2816)
+    new, seen = (decode(model, PROMPTS["small"], tokens) for _ in range(2))
+    counted = count_launches(model, layers, new)
+    n = counted["kernels_per_token"]
+    return {"kernels_per_token": n, "gpu_busy_s_per_token": counted["gpu_busy_s_per_token"],
+            "new_s_per_token": new["s_per_token"], "seen_s_per_token": seen["s_per_token"],
+            "new_host_s_per_launch": new["issue_s_per_token"] / n,
+            "seen_host_s_per_launch": seen["issue_s_per_token"] / n,
+            "plan_s_per_token": new["issue_s_per_token"] - seen["issue_s_per_token"]}
+
+
+def measure_layer(few=2, many=6):
+    """Kernels of one layer of the 13B shape, as the difference of two shallow models."""
+    kernels = [count_launches(build(n), n, None)["kernels_per_token"] for n in (few, many)]
+    per_layer = (kernels[1] - kernels[0]) / (many - few)
     torch.cuda.empty_cache()
-    return {"by_layers": result, "launches_per_layer": kernels, "host_s_per_layer": seconds,
-            "launches_outside_layers": many["kernels_per_token"] - layers * kernels,
-            "host_s_per_launch": many["issue_s_per_token"] / many["kernels_per_token"]}
+    return {"kernels_per_layer": per_layer, "kernels_outside_layers": kernels[0] - few * per_layer}
 
 
 class DLTensor(ctypes.Structure):
@@ -173,7 +182,7 @@ def split_by_limit(model, limit):
 
 
 @torch.inference_mode()
-def measure_uva(model, limit, prompt, tokens):
+def measure_uva(model, limit, tokens):
     beyond = split_by_limit(model, limit)
     size = sum((p.numel() * p.element_size() + 511) // 512 * 512 for p in beyond)
     start = time.perf_counter()
@@ -186,7 +195,7 @@ def measure_uva(model, limit, prompt, tokens):
         originals.append(p.data)
         p.data = host
     torch.cuda.synchronize()
-    result = decode(model, prompt, tokens)
+    result = decode(model, PROMPTS["uva"], tokens)
     result.update({"host_bytes": size, "pin_s_per_gib": pin_s / (size / GIB), "zero_copy": measure_zero_copy(beyond)})
     for p, data in zip(beyond, originals):
         p.data = data
@@ -243,7 +252,7 @@ def measure_pageable(layers=8, sizes_mib=(2, 25, 50, 100, 135, 200, 400)):
     return {"gb_per_s": by_size, "loop_bytes": size, "loop_gb_per_s": loop}
 
 
-def measure_layer_offload(model, limit, prompt, tokens):
+def measure_layer_offload(model, limit, tokens):
     from accelerate import dispatch_model, infer_auto_device_map
     start = time.perf_counter()
     model.to("cpu")
@@ -253,7 +262,7 @@ def measure_layer_offload(model, limit, prompt, tokens):
                                        no_split_module_classes=["LlamaDecoderLayer"])
     on_cpu = [k for k, v in device_map.items() if v == "cpu"]
     model = dispatch_model(model, device_map)
-    result = decode(model, prompt, tokens)
+    result = decode(model, PROMPTS["layer-offload"], tokens)
     offloaded = sum(p.numel() for n, p in model.named_parameters() if p.device.type == "meta") * 2
     result.update({"to_cpu_s": to_cpu_s, "modules_on_cpu": len(on_cpu), "first_on_cpu": on_cpu[:1],
                    "offloaded_bytes": offloaded})
@@ -281,17 +290,18 @@ def main():
         print(json.dumps({name: results[name]}), file=sys.stderr, flush=True)
         return results[name]
 
-    run("small", measure_small, o.layers, o.prompt, o.tokens)
+    run("small", measure_small, o.layers, o.tokens)
+    run("layer", measure_layer)
     start = time.perf_counter()
     model = build(o.layers)
     torch.cuda.synchronize()
     results["build_s"] = time.perf_counter() - start
     results["parameter_bytes"] = sum(p.numel() * p.element_size() for p in model.parameters())
-    resident = run("resident", decode, model, o.prompt, o.tokens)
+    resident = run("resident", decode, model, PROMPTS["resident"], o.tokens)
     run("launches", count_launches, model, o.layers, resident if resident and "error" not in resident else None)
-    run("uva", measure_uva, model, limit, o.prompt, o.tokens)
+    run("uva", measure_uva, model, limit, o.tokens)
     run("pageable", measure_pageable)
-    run("layer-offload", measure_layer_offload, model, limit, o.prompt, max(2, o.tokens // 4))
+    run("layer-offload", measure_layer_offload, model, limit, max(2, o.tokens // 2))
     json.dump(results, sys.stdout, indent=1)
     print()
 
