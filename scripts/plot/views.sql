@@ -14,7 +14,8 @@ SELECT run_id, config_hash, kind, scenario,
          || CASE WHEN routing_skew > 0 OR routing_repeat > 0
                  THEN printf(' (routing skew %g, repeat %g)', routing_skew, routing_repeat)
                  WHEN workload = 'pattern:zipf' THEN printf(' (skew %g)', pattern_skew) ELSE '' END AS model,
-       workload, work_unit, hardware, strategy, policy, prefetch,
+       workload, work_unit, hardware, strategy, policy,
+       prefetch || CASE WHEN coalesce_bytes > 0 THEN ', merged copies' ELSE '' END AS prefetch,
        coalesce(context_tokens, 0) AS context_tokens,
        coalesce(batch, 0) AS batch,
        coalesce(weight_bits, 0) || '-bit weights, ' || coalesce(kv_bits, 0) || '-bit KV' AS data_types,
