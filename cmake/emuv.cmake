@@ -60,19 +60,25 @@ function(emuv_program name main)
   endif()
 endfunction()
 
+# Programs, the two public libraries with find_package(emuv) and pkg-config files, headers, scenarios and presets. The tree
+# may be moved afterwards: nothing in it depends on the prefix.
 function(emuv_install)
   include(CMakePackageConfigHelpers)
   install(TARGETS emuv-core emuv-format EXPORT emuv-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
           INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/emuv)
   install(DIRECTORY runtime tracer DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/emuv
-          FILES_MATCHING PATTERN "*.h" PATTERN "*.def" PATTERN inject EXCLUDE)
+          FILES_MATCHING PATTERN "*.h" PATTERN inject EXCLUDE PATTERN export EXCLUDE PATTERN instantiate.h EXCLUDE)
   install(DIRECTORY scenarios DESTINATION ${CMAKE_INSTALL_DATADIR}/emuv)
-  install(EXPORT emuv-targets NAMESPACE emuv:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/emuv)
+  install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/emuv)
+  install(EXPORT emuv-targets NAMESPACE emuv:: DESTINATION ${package_dir})
   configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/emuvConfig.cmake.in ${CMAKE_BINARY_DIR}/emuvConfig.cmake
-    INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/emuv)
+    INSTALL_DESTINATION ${package_dir})
   write_basic_package_version_file(${CMAKE_BINARY_DIR}/emuvConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-  install(FILES ${CMAKE_BINARY_DIR}/emuvConfig.cmake ${CMAKE_BINARY_DIR}/emuvConfigVersion.cmake
-          DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/emuv)
+  install(FILES ${CMAKE_BINARY_DIR}/emuvConfig.cmake ${CMAKE_BINARY_DIR}/emuvConfigVersion.cmake DESTINATION ${package_dir})
+  # The way from the .pc files back to the prefix.
+  file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+  string(REGEX REPLACE "/$" "" EMUV_PC_PREFIX "\${pcfiledir}/${up}")
   foreach(pc emuv-core emuv-format)
     configure_file(${CMAKE_SOURCE_DIR}/cmake/${pc}.pc.in ${CMAKE_BINARY_DIR}/${pc}.pc @ONLY)
     install(FILES ${CMAKE_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Hardware and model presets: where they lie, their names, and reading one into a configuration (scenario.h, preset.h).
  *
- * A preset is found in $EMUV_DATA_DIR, then in the source tree that built the program, then in the installed data
- * directory. Loading one sets every field of its group: what the file does not give gets its default. No state. */
+ * A preset is found in $EMUV_DATA_DIR, then beside the program (an installed tree may be moved), then in the source
+ * tree that built it, then in the data directory that it was installed to. Loading one sets every field of its group:
+ * what the file does not give gets its default. No state. */
 #include "simulator/preset.h"
 
 #include "simulator/scenario.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_DIRECTORIES = 3, MAX_NAMES = 4096 };
+enum { N_DIRECTORIES = 4, MAX_NAMES = 4096 };
 
 /* What differs between hardware and models. */
 struct kind {
@@ -22,12 +23,30 @@ struct kind {
 static const struct kind hardware = {"hardware", "hw.", "hardware preset"};
 static const struct kind models = {"models", "model.", "model preset"};
 
-static const char *data_directory(int i)
+/* PREFIX/share/emuv when the program is PREFIX/bin/NAME, through links; NULL when that cannot be told. */
+static const char *beside_program(char path[PATH_MAX])
+{
+  static const char share[] = "/share/emuv";
+  ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof share);
+  if (n <= 0) return NULL;
+  path[n] = '\0';
+  for (int up = 0; up < 2; up++) {
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) return NULL;
+    *slash = '\0';
+  }
+  strcat(path, share);
+  return path;
+}
+
+/* The i-th place to look, which may be in `buffer` and need not exist; NULL: none. */
+static const char *data_directory(int i, char buffer[PATH_MAX])
 {
   const char *given = getenv("EMUV_DATA_DIR");
   switch (i) {
   case 0: return given != NULL && given[0] != '\0' ? given : NULL;
-  case 1: return EMUV_SOURCE_DATA_DIR;
+  case 1: return beside_program(buffer);
+  case 2: return EMUV_SOURCE_DATA_DIR;
   default: return EMUV_INSTALL_DATA_DIR;
   }
 }
@@ -47,7 +66,8 @@ bool emuv_preset_is_path(const char *name)
 static bool find_file(const struct kind *kind, const char *name, char path[PATH_MAX])
 {
   for (int i = 0; i < N_DIRECTORIES; i++) {
-    const char *directory = data_directory(i);
+    char buffer[PATH_MAX];
+    const char *directory = data_directory(i, buffer);
     if (directory == NULL) continue;
     int n = snprintf(path, PATH_MAX, "%s/scenarios/%s/%s.yaml", directory, kind->folder, name);
     if (n < PATH_MAX && access(path, R_OK) == 0) return true;
@@ -209,8 +229,11 @@ int emuv_preset_names(const char *kind, char ***names, struct emuv_err *err)
   char **list = calloc(MAX_NAMES + 1, sizeof *list);
   size_t n = 0;
   int rc = list == NULL ? EMUV_ERR_NOMEM : EMUV_OK;
-  for (int i = 0; i < N_DIRECTORIES && rc == EMUV_OK; i++)
-    if (data_directory(i) != NULL) rc = list_directory(data_directory(i), kind, list, &n);
+  for (int i = 0; i < N_DIRECTORIES && rc == EMUV_OK; i++) {
+    char buffer[PATH_MAX];
+    const char *directory = data_directory(i, buffer);
+    if (directory != NULL) rc = list_directory(directory, kind, list, &n);
+  }
   if (rc != EMUV_OK) {
     emuv_preset_free_names(list);
     return emuv_err_set(err, rc, "no memory to list presets");

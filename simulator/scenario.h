@@ -31,8 +31,8 @@ int emuv_scenario_parse(const char *path, const char *text, size_t length, const
 void emuv_scenario_free(struct emuv_scenario *s);
 
 /* Reads one preset (scenarios/hardware/NAME.yaml, scenarios/models/NAME.yaml, or a path; for models also a Hugging Face
- * config.json, by its extension) into config->hw or config->model. Search order: $EMUV_DATA_DIR, the source tree that
- * built the program, the installed data directory. */
+ * config.json, by its extension) into config->hw or config->model. Search order: $EMUV_DATA_DIR, ../share/emuv
+ * beside the program, the source tree that built it, the installed data directory. */
 int emuv_preset_load_hardware(const char *name, struct emuv_config *config, struct emuv_err *err);
 int emuv_preset_load_model(const char *name, struct emuv_config *config, struct emuv_err *err);
 /* Names of all presets of a kind ("hardware" or "models"), sorted, NULL-terminated; free with emuv_preset_free_names.
