@@ -212,6 +212,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
   return 0;
 }
 
+static bool starts_with(const char *text, const char *start)
+{
+  while (*start && *text == *start) text++, start++;
+  return *start == '\0';
+}
+
 /* argp takes any unambiguous beginning of a long option; what is no beginning of one gets a suggestion here. */
 static void check_long_options(struct arguments *a, int argc, char **argv)
 {
@@ -221,7 +227,7 @@ static void check_long_options(struct arguments *a, int argc, char **argv)
     char name[64];
     bool known = strncmp(argv[i], "--", 2) != 0;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(argv[i], "="), argv[i]);
-    for (size_t k = 0; names[k] && !known; k++) known = strncmp(name + 2, names[k], strlen(name + 2)) == 0;
+    for (size_t k = 0; names[k] && !known; k++) known = starts_with(names[k], name + 2);
     const char *near = known ? NULL : emuv_option_suggest_name(names, name + 2);
     char hint[96] = "see emuv-sim mrc --help";
     if (near) snprintf(hint, sizeof hint, "did you mean '--%s'?", near);

@@ -80,6 +80,12 @@ static POPCOUNT_CLONES void pass(struct window *w, const uint32_t *refs, size_t 
   }
 }
 
+static int no_memory(struct emuv_err *err)
+{
+  emuv_err_set(err, EMUV_ERR_NOMEM, "not enough memory for policy lru");
+  return EMUV_ERR_NOMEM;
+}
+
 static void window_free(struct window *w)
 {
   free(w->words);
@@ -93,7 +99,7 @@ static int window_init(struct window *w, uint32_t n_pages, struct emuv_err *err)
 {
   uint64_t groups = ((uint64_t)n_pages * 4 + GROUP_BITS) / GROUP_BITS;
   *w = (struct window){.n_pages = n_pages};
-  if (groups > UINT32_MAX / GROUP_BITS) return emuv_err_set(err, EMUV_ERR_UNSUPPORTED, "too many pages for policy lru");
+  if (groups > UINT32_MAX / GROUP_BITS) return no_memory(err);
   w->bits = (uint32_t)groups * GROUP_BITS;
   w->words = calloc(w->bits / 64, sizeof *w->words);
   w->blocks = calloc(w->bits / BLOCK_BITS, sizeof *w->blocks);
@@ -102,7 +108,7 @@ static int window_init(struct window *w, uint32_t n_pages, struct emuv_err *err)
   w->hits = calloc(n_pages, sizeof *w->hits);
   if (w->words && w->blocks && w->groups && w->place && w->hits) return 0;
   window_free(w);
-  return emuv_err_set(err, EMUV_ERR_NOMEM, "not enough memory for policy lru");
+  return no_memory(err);
 }
 
 int emuv_mrc_lru_distances(const struct emuv_mrc_trace *t, const uint32_t *capacity, size_t n, uint64_t *misses,

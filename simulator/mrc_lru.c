@@ -11,6 +11,7 @@
 
 #include "runtime/policy/policy.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,8 +59,8 @@ int emuv_mrc_lru_ends(const struct emuv_mrc_trace *t, const uint32_t *capacity, 
 {
   struct end *ends = calloc(n + 1, sizeof *ends);
   uint32_t *last = emuv_mrc_alloc(t->n_pages * sizeof *last);
-  int rc = ends && last ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "not enough memory for policy lru");
-  if (rc == 0) {
+  bool enough = ends && last;
+  if (enough) {
     for (size_t k = 0; k < n; k++) ends[k] = (struct end){.capacity = capacity[k], .row = k};
     qsort(ends, n, sizeof *ends, by_capacity_down);
     pass(t, ends, n, last);
@@ -67,7 +68,7 @@ int emuv_mrc_lru_ends(const struct emuv_mrc_trace *t, const uint32_t *capacity, 
   }
   free(ends);
   emuv_mrc_free(last, t->n_pages * sizeof *last);
-  return rc;
+  return enough ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "not enough memory for policy lru");
 }
 
 int emuv_mrc_lru(const struct emuv_mrc_trace *t, const uint32_t *capacity, size_t n, uint64_t *misses,

@@ -31,10 +31,10 @@ struct csv {
 
 static int bad_line(const struct csv *c, size_t offset, const char *text, struct emuv_err *err)
 {
-  int rc = emuv_err_set(err, EMUV_ERR_INPUT, "%s", text);
+  emuv_err_set(err, EMUV_ERR_INPUT, "%s", text);
   emuv_err_at(err, c->in->name, c->number, (long)offset + 1);
   if (err) snprintf(err->excerpt, sizeof err->excerpt, "%.*s", (int)c->line.n, c->line.at);
-  return rc;
+  return EMUV_ERR_INPUT;
 }
 
 /* 1 and the next line without its end, 0 at the end of the file. */

@@ -43,12 +43,13 @@ static int run_lru(const struct crew *crew, const struct task *task, struct emuv
 {
   uint32_t *capacity = malloc(task->n * sizeof *capacity);
   uint64_t *misses = malloc(task->n * sizeof *misses);
-  int rc = capacity && misses ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "not enough memory for policy lru");
-  if (rc == 0) {
+  int rc = EMUV_ERR_NOMEM;
+  if (capacity && misses) {
     for (size_t i = 0; i < task->n; i++) capacity[i] = frames(crew->trace, &crew->rows[task->first + i]);
     rc = emuv_mrc_lru(crew->trace, capacity, task->n, misses, err);
     for (size_t i = 0; rc == 0 && i < task->n; i++) crew->rows[task->first + i].misses = misses[i];
   }
+  if (!capacity || !misses) emuv_err_set(err, rc, "not enough memory for policy lru");
   free(capacity);
   free(misses);
   return rc;
