@@ -80,6 +80,19 @@ static uint64_t room_from(const struct scan *s, const struct emuv_interval *rang
   return room;
 }
 
+/* The first place from `place` on, in steps of `step`, whose word lies between the lowest and the highest live address.
+ * Most words of a block do not: the rest of the scan sees few of them. Descriptors begin with their address, too. */
+static size_t next_address(const struct scan *s, size_t place, size_t step)
+{
+  const uint64_t low = s->live->low, span = s->live->high - low;
+  for (; place + sizeof(uint64_t) <= s->bytes; place += step) {
+    uint64_t word;
+    memcpy(&word, s->block + place, sizeof word);
+    if (word - low < span) break;
+  }
+  return place;
+}
+
 static bool scan_descriptor(const struct scan *s, const struct emuv_tensormap_layout *layout, size_t place)
 {
   struct emuv_tensormap_extent extent;
@@ -120,13 +133,17 @@ void emuv_operands_scan(const struct emuv_intervals *live, const struct emuv_ten
   uint64_t covered[EMUV_OPERANDS_BLOCK_MAX / EMUV_TENSORMAP_ALIGN / 64 + 1] = {0}; /* a bit per aligned place */
   out->n = 0;
   out->truncated = false;
-  for (size_t p = 0; layout->known && p + EMUV_TENSORMAP_USED_BYTES <= bytes; p += EMUV_TENSORMAP_ALIGN) {
-    if (!scan_descriptor(&s, layout, p)) continue;
-    for (size_t unit = p / EMUV_TENSORMAP_ALIGN; unit < (p + EMUV_TENSORMAP_USED_BYTES) / EMUV_TENSORMAP_ALIGN; unit++)
-      covered[unit / 64] |= (uint64_t)1 << unit % 64;
-    p += EMUV_TENSORMAP_USED_BYTES - EMUV_TENSORMAP_ALIGN;
+  size_t p = layout->known ? next_address(&s, 0, EMUV_TENSORMAP_ALIGN) : bytes;
+  while (p + EMUV_TENSORMAP_USED_BYTES <= bytes) {
+    size_t end = p + EMUV_TENSORMAP_ALIGN;
+    if (scan_descriptor(&s, layout, p)) {
+      end = p + EMUV_TENSORMAP_USED_BYTES;
+      for (size_t unit = p / EMUV_TENSORMAP_ALIGN; unit < end / EMUV_TENSORMAP_ALIGN; unit++)
+        covered[unit / 64] |= (uint64_t)1 << unit % 64;
+    }
+    p = next_address(&s, end, EMUV_TENSORMAP_ALIGN);
   }
-  for (size_t p = 0; p + sizeof(uint64_t) <= bytes; p += sizeof(uint64_t)) {
+  for (p = next_address(&s, 0, 8); p + 8 <= bytes; p = next_address(&s, p + 8, 8)) {
     const size_t unit = p / EMUV_TENSORMAP_ALIGN;
     if (!(covered[unit / 64] >> unit % 64 & 1)) scan_word(&s, p, provenance);
   }

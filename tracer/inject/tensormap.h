@@ -8,7 +8,7 @@
  * word 2, strides / 16 from word 3, sizes - 1 from word 8, box - 1 from the last byte of word 13.)
  *
  * cuBLAS encodes its descriptors itself: only the first 64 bytes, packed without the other 64, and with a bit in the
- * mode word that the driver's encoder does not set. So only the first half is read, a few unknown mode bits may differ,
+ * mode word that the driver's encoder does not set. So only the first half is read, one unknown mode bit may differ,
  * and bytes are believed to be a descriptor only when rank and element type are learned ones and all numbers obey what
  * the hardware demands: address aligned to 16 bytes, rows that do not overlap, a box of whole 16-byte units, no size
  * beyond the rank. Pure functions, any thread. */
@@ -25,7 +25,7 @@ enum {
   EMUV_TENSORMAP_USED_WORDS = 16,
   EMUV_TENSORMAP_ALIGN =
       16, /* in an argument block: aligned to 64 on the device, where the block starts at 16 mod 64 */
-  EMUV_TENSORMAP_FREE_BITS = 2, /* of the mode word: may differ from what was learned */
+  EMUV_TENSORMAP_FREE_BITS = 1, /* of the mode word: may differ from what was learned */
   EMUV_TENSORMAP_RANKS = 5,
   EMUV_TENSORMAP_TYPES = 13, /* CUtensorMapDataType up to TFLOAT32_FTZ; packed 4 and 6 bit types are not decoded */
 };
