@@ -27,7 +27,7 @@ sh scripts/install_deps.sh build || fail 'something that is needed is missing (a
 echo 'is here' >&2
 
 say "Building ($build)"
-mkdir -p $build
+mkdir -p $build results
 quietly $build/configure.log cmake --preset release -DEMUV_TESTS=OFF
 quietly $build/build.log cmake --build $build
 $build/bin/emuv-sim --version >&2
