@@ -117,11 +117,11 @@ if want decode; then
   step blocks 100 sh "$self" --call traced "$work/blocks.emuv" $decode --tokens 4
   unset EMUV_TRACE_BLOCKS
   tail -n 3 "$logs/blocks.err"
-  for i in 1 2 3; do
+  for i in 1 2 3 4 5; do
     step "plain$i" 40 $decode
     step "traced$i" 45 sh "$self" --call traced "$work/llama$i.emuv" $decode --parameters "parameters$i.json"
   done
-  for i in 3 2 1; do
+  for i in 5 4 3 2 1; do
     [ -s "$work/llama$i.emuv" ] && [ -s "$work/parameters$i.json" ] || continue
     cp "$work/llama$i.emuv" "$out/llama-decode.emuv"
     cp "$work/parameters$i.json" "$out/parameters.json"

@@ -24,10 +24,10 @@ def row(name, value, unit=""):
 
 
 def decode_rows(logs, results):
-    runs = {kind: [r for i in (1, 2, 3) if (r := load(f"{logs}/{kind}{i}.out"))] for kind in ("plain", "traced")}
+    runs = {kind: [r for i in range(1, 6) if (r := load(f"{logs}/{kind}{i}.out"))] for kind in ("plain", "traced")}
     for kind, rs in runs.items():
         for i, r in enumerate(rs, 1):
-            row(f"decode {kind} {i}: s/token, its minimum", r["s_per_token"], f"{r['s_per_token_min']:.4g}")
+            row(f"decode {kind} {i}: s/token, its fastest", r["s_per_token"], f"{r['s_per_token_min']:.4g}")
     plain, traced = ([r["s_per_token"] for r in runs[k]] for k in ("plain", "traced"))
     if plain and traced:
         row("tracing overhead, medians", 100 * (statistics.median(traced) / statistics.median(plain) - 1), "%")
@@ -46,10 +46,10 @@ def decode_rows(logs, results):
 def offload_rows(r):
     if not r:
         return
-    for part in ("resident", "uva", "layer-offload"):
+    for part in ("resident", "resident again", "uva", "layer-offload"):
         value = r.get(part, {})
         row(f"13B {part}: s/token", value.get("s_per_token", value.get("error", "-")))
-    for part in ("resident", "launches"):
+    for part in ("resident", "resident again", "launches"):
         for key, value in r.get(part, {}).items():
             if key != "s_per_token":
                 row(f"13B {part}: {key}", value)
