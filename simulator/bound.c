@@ -105,7 +105,9 @@ static double larger(double a, double b)
 static void add_step(const struct emuv_config *c, const struct emuv_workload *w, size_t step, bool unlimited,
                      const struct rates *rate, struct span *scratch, struct emuv_metrics *m, struct shares *by)
 {
-  uint64_t used = unlimited ? 0 : bytes_used(w, &w->steps[step], scratch);
+  uint64_t used = bytes_used(w, &w->steps[step], scratch);
+  m->used_bytes += used;
+  if (unlimited) used = 0;
   double work = work_seconds(c, w, step), link = seconds(used, c->vram, rate->link);
   double disk = c->nvme ? seconds(used, c->vram + c->ram, rate->disk) : 0;
   double bound = larger(work, larger(link, disk));

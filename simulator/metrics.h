@@ -19,6 +19,7 @@ struct emuv_metrics {
   uint64_t h2d_bytes, d2h_bytes, writeback_bytes;
   uint64_t nvme_read_bytes, nvme_write_bytes;
   uint64_t prefetch_issued, prefetch_used; /* pages */
+  uint64_t used_bytes; /* distinct bytes that a step uses and that existed before it, summed over the steps */
   uint64_t evicted, peak_vram_bytes;
   double link_busy_s, disk_busy_s;
   double bound_s, bound_link_s, bound_compute_s, bound_disk_s;

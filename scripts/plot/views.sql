@@ -46,11 +46,13 @@ SELECT p.run_id, p.scenario, p.kind, p.hardware, p.model, p.context_tokens, p.ba
        p.strategy, p.policy, p.prefetch, p.vram_gib, r.faults_per_1k_tokens
 FROM plot_rows AS p JOIN runs AS r USING (run_id);
 
--- Page accesses that miss, over VRAM as a share of the footprint.
+-- Page accesses that miss, over VRAM as a share of the footprint; bytes that come over the link for each byte that a step
+-- uses (a scan that misses everything has 100 %).
 CREATE VIEW IF NOT EXISTS plot_misses AS
 SELECT p.run_id, p.scenario, p.kind, p.hardware, p.model, p.context_tokens, p.batch, p.page_bytes, p.page,
        p.strategy, p.policy, p.prefetch, p.vram_gib, 100.0 * r.vram_bytes / r.footprint_bytes AS vram_percent,
-       100.0 * (r.accesses - r.hits) / r.accesses AS miss_percent
+       100.0 * (r.accesses - r.hits) / r.accesses AS miss_percent,
+       100.0 * r.h2d_bytes / nullif(r.used_bytes, 0) AS reload_percent
 FROM plot_rows AS p JOIN runs AS r USING (run_id)
 WHERE r.accesses > 0 AND r.footprint_bytes > 0;
 

@@ -10,7 +10,7 @@ CREATE TABLE runs(
   compute_s REAL, stall_s REAL, tokens_per_s REAL, accesses INTEGER, hits INTEGER, faults INTEGER, faults_per_1k_tokens REAL,
   hit_ratio REAL, h2d_bytes INTEGER, d2h_bytes INTEGER, nvme_read_bytes INTEGER, nvme_write_bytes INTEGER, bound_s REAL,
   bound_by TEXT, status TEXT, remote_bytes INTEGER, footprint_bytes INTEGER, weight_bits INTEGER, kv_bits INTEGER, stall_link_s REAL,
-  stall_disk_s REAL, stall_host_s REAL, coalesce_bytes INTEGER DEFAULT 0, routing_skew REAL DEFAULT 0, routing_repeat REAL DEFAULT 0, pattern_skew REAL DEFAULT 0);
+  stall_disk_s REAL, stall_host_s REAL, coalesce_bytes INTEGER DEFAULT 0, used_bytes INTEGER DEFAULT 171798691840, routing_skew REAL DEFAULT 0, routing_repeat REAL DEFAULT 0, pattern_skew REAL DEFAULT 0);
 CREATE TEMP TABLE settings AS
 WITH way(strategy, policy, prefetch) AS (VALUES ('emuv', 'lru', 'none'), ('emuv', 'fifo', 'none'), ('emuv', 'belady', 'none'),
                                                 ('emuv', 'lru', 'layer'), ('uva', 'static', 'none')),

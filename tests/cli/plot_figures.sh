@@ -15,12 +15,12 @@ cksum <runs.sqlite >before
 
 # All figures, both formats, beside the database; stdout is the list of files, stderr one line.
 "$plot" runs.sqlite >out 2>err || fail "status $?: $(cat err)"
-for name in context faults hardware misses pages strategies throughput-strategy throughput time traffic; do
+for name in context faults hardware misses pages reload strategies throughput-strategy throughput time traffic; do
   printf 'runs-plots/%s.png\nruns-plots/%s.svg\n' $name $name
 done | sort >expected
 sort out | diff expected - || fail 'the list of files'
-[ "$(cat err)" = 'emuv-plot: 10 figures in runs-plots' ] || fail "stderr: $(cat err)"
-[ "$(ls -A runs-plots | wc -l)" -eq 20 ] || fail 'files left over'
+[ "$(cat err)" = 'emuv-plot: 11 figures in runs-plots' ] || fail "stderr: $(cat err)"
+[ "$(ls -A runs-plots | wc -l)" -eq 22 ] || fail 'files left over'
 cksum <runs.sqlite | diff before - || fail 'the database was changed'
 
 # PNG: signature, and 1200 x 750 in the header. SVG: whole, with the scenario and the revision in the caption.
@@ -59,6 +59,8 @@ has runs-plots/hardware.svg '<text>h100</text>'
 in_block() { sed -n "/^\$$2 << /,/^EOD/p" "gp/$1.gp" | sed '1d;$d'; }
 in_block misses line | awk 'NF == 0 { next } $1 == 50 { y[++n] = $2 } END { exit !(n == 2 && y[1] == 100 && y[2] == 50) }' ||
   fail 'miss percentages at half of the footprint'
+in_block reload line | awk 'NF == 0 { next } $1 == 50 { y[++n] = $2 } END { exit !(n == 2 && y[1] == 100 && y[2] == 50) }' ||
+  fail 'what must be brought in at half of the footprint'
 in_block misses point | awk '$2 == 50 && $3 == 100 && $1 == 1 { n++ } END { exit n != 1 }' || fail 'measured misses'
 in_block throughput bound | awk '$1 == 8 { n += $2 > 2.910 && $2 < 2.911 } END { exit n != 1 }' || fail 'the bound at 8 GiB'
 in_block throughput line | awk '$1 == 8 { n += $2 > 1.415 && $2 < 1.416 } END { exit n != 1 }' || fail 'lru at 8 GiB'
