@@ -4,12 +4,14 @@
 
 #include "runtime/core/units.h"
 #include "simulator/results.h"
+#include "simulator/rows.h"
+#include "simulator/table.h"
 
 #include <argp.h>
-#include <jansson.h>
-#include <sqlite3.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct options {
   const char *file[2];
@@ -19,11 +21,12 @@ struct options {
 };
 
 struct totals {
-  long rows, same, faster, slower, only_a, only_b;
+  long rows, same, faster, worse, only_a, only_b;
+  double largest; /* difference in percent, of either sign */
 };
 
 static const struct argp_option argp_options[] = {
-    {"threshold", 't', "PERCENT", 0, "Differences of total_s up to this are called the same (default 1)", 0},
+    {"threshold", 't', "PERCENT", 0, "Differences of time and faults up to this are called the same (default 1)", 0},
     {"all", 'a', NULL, 0, "List rows that are the same, too", 0},
     {"csv", 1, NULL, 0, "CSV on stdout", 0},
     {"json", 2, NULL, 0, "JSON on stdout", 0},
@@ -54,90 +57,189 @@ static error_t parse(int key, char *arg, struct argp_state *state)
   }
 }
 
+/* Rows of the same kind are compared; a prediction with a measurement where either database has but one of the two.
+ * All columns that describe a row come first, then what is compared. */
 static const char join[] =
-    "SELECT a.kind, b.kind, a.scenario, a.strategy, a.policy, a.prefetch, a.page_bytes, a.vram_bytes, a.hardware, "
-    "a.context_tokens, "
-    "a.total_s, b.total_s, a.faults, b.faults, a.h2d_bytes, b.h2d_bytes, a.status, b.status, a.config_hash "
-    "FROM main.runs AS a JOIN other.runs AS b ON a.config_hash = b.config_hash AND a.repetition = b.repetition "
-    "ORDER BY a.hardware, a.context_tokens, a.vram_bytes, a.strategy, a.policy, a.prefetch, a.page_bytes, "
-    "a.config_hash, a.kind, b.kind";
+    "SELECT "
+#define COLUMN(name, type, value) "a." #name ", "
+#define MCOLUMN(name, type, value)
+#include "simulator/results_columns.h"
+#undef COLUMN
+#undef MCOLUMN
+    "a.repetition, a.kind AS kind_a, b.kind AS kind_b, a.total_s AS total_s_a, b.total_s AS total_s_b, "
+    "a.faults AS faults_a, b.faults AS faults_b, a.h2d_bytes AS h2d_bytes_a, b.h2d_bytes AS h2d_bytes_b, "
+    "a.status AS status_a, b.status AS status_b FROM main.runs AS a JOIN other.runs AS b "
+    "ON a.config_hash = b.config_hash AND a.repetition = b.repetition "
+    "WHERE a.kind = b.kind OR NOT (EXISTS (SELECT 1 FROM main.runs AS x WHERE x.config_hash = a.config_hash AND x.kind "
+    "= "
+    "b.kind) OR EXISTS (SELECT 1 FROM other.runs AS x WHERE x.config_hash = a.config_hash AND x.kind = a.kind)) "
+    "ORDER BY a.hardware, a.workload, a.context_tokens, a.batch, a.vram_bytes, a.ram_bytes, a.strategy, a.policy, "
+    "a.prefetch, a.page_bytes, a.config_hash, a.kind, b.kind, a.repetition";
 
-static const char *verdict_of(const struct options *o, sqlite3_stmt *s, struct totals *t)
-{
-  double a = sqlite3_column_double(s, 10), b = sqlite3_column_double(s, 11);
-  bool has_a = sqlite3_column_type(s, 10) != SQLITE_NULL, has_b = sqlite3_column_type(s, 11) != SQLITE_NULL;
-  bool same_kind = strcmp((const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1)) == 0;
-  bool more_faults = same_kind && sqlite3_column_int64(s, 13) > sqlite3_column_int64(s, 12);
-  t->rows++;
-  if (!has_a && !has_b) return t->same++, "same";
-  if (has_a && !has_b) return t->slower++, "stopped working";
-  if (!has_a) return t->faster++, "works now";
-  if (b > a * (1 + o->threshold)) return t->slower++, "slower";
-  if (more_faults) return t->slower++, "more faults";
-  if (b < a * (1 - o->threshold)) return t->faster++, "faster";
-  return t->same++, "same";
-}
+/* Columns of the join after those of the table. */
+enum {
+#define COLUMN(name, type, value) LABEL_##name,
+#define MCOLUMN(name, type, value)
+#include "simulator/results_columns.h"
+#undef COLUMN
+#undef MCOLUMN
+  REPETITION,
+  KIND_A,
+  KIND_B,
+  TOTAL_A,
+  TOTAL_B,
+  FAULTS_A,
+  FAULTS_B
+};
 
-static double error_percent(sqlite3_stmt *s)
+static double change_percent(sqlite3_stmt *s)
 {
-  double a = sqlite3_column_double(s, 10), b = sqlite3_column_double(s, 11);
+  double a = sqlite3_column_double(s, TOTAL_A), b = sqlite3_column_double(s, TOTAL_B);
   return a > 0 ? 100 * (b - a) / a : 0;
 }
 
-static const char *column(sqlite3_stmt *s, int i)
+static bool has(sqlite3_stmt *s, int column)
 {
-  const char *t = (const char *)sqlite3_column_text(s, i);
-  return t ? t : "";
+  return sqlite3_column_type(s, column) != SQLITE_NULL;
 }
 
-static void print_text(sqlite3_stmt *s, const char *verdict, bool first)
+static bool more_faults(const struct options *o, sqlite3_stmt *s)
 {
-  char page[32], vram[32];
-  if (first)
-    printf("%-11s %-14s %-8s %-8s %8s %8s %12s %12s %8s  %s\n", "hardware", "strategy", "policy", "prefetch", "page",
-           "VRAM", "A total_s", "B total_s", "change", "verdict");
-  printf("%-11s %-14s %-8s %-8s %8s %8s %12.6g %12.6g %+7.2f%%  %s\n", column(s, 8), column(s, 3), column(s, 4),
-         column(s, 5), emuv_units_format_bytes((uint64_t)sqlite3_column_int64(s, 6), page, sizeof page),
-         emuv_units_format_bytes((uint64_t)sqlite3_column_int64(s, 7), vram, sizeof vram), sqlite3_column_double(s, 10),
-         sqlite3_column_double(s, 11), error_percent(s), verdict);
+  double a = sqlite3_column_double(s, FAULTS_A), b = sqlite3_column_double(s, FAULTS_B);
+  bool same_kind = strcmp(emuv_rows_text(s, KIND_A), emuv_rows_text(s, KIND_B)) == 0;
+  return same_kind && b > a * (1 + o->threshold);
+}
+
+static const char *verdict_of(const struct options *o, sqlite3_stmt *s, struct totals *t)
+{
+  double change = change_percent(s) / 100;
+  t->rows++;
+  if (!has(s, TOTAL_A) && !has(s, TOTAL_B)) return t->same++, "same";
+  if (!has(s, TOTAL_B)) return t->worse++, "stopped working";
+  if (!has(s, TOTAL_A)) return t->faster++, "works now";
+  if (fabs(100 * change) > fabs(t->largest)) t->largest = 100 * change;
+  if (change > o->threshold) return t->worse++, "slower";
+  if (change < -o->threshold) return t->faster++, "faster";
+  if (more_faults(o, s)) return t->worse++, "more faults";
+  return t->same++, "same";
+}
+
+enum cell { TEXT, SIZE, NUMBER, SECONDS };
+
+struct shown {
+  int column;
+  enum cell type;
+  unsigned flags;
+  char name[EMUV_TABLE_NAME];
+};
+enum { MAX_SHOWN = FAULTS_B + 1 };
+
+/* Labels that say nothing about why two rows differ. */
+static bool is_quiet(const char *name)
+{
+  static const char *const names[] = {"run_id", "config_hash", "kind",      "scenario",        "model",
+                                      "status", "version",     "work_unit", "footprint_bytes", "weight_bytes"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strcmp(names[i], name) == 0) return true;
+  return false;
+}
+
+/* "vram_bytes" becomes a size under "vram". */
+static struct shown label(sqlite3_stmt *s, int column)
+{
+  struct shown c = {.column = column, .type = TEXT, .flags = EMUV_TABLE_VARYING};
+  (void)snprintf(c.name, sizeof c.name, "%s", sqlite3_column_name(s, column));
+  char *unit = strstr(c.name, "_bytes");
+  if (sqlite3_column_type(s, column) == SQLITE_INTEGER || sqlite3_column_type(s, column) == SQLITE_FLOAT)
+    c.type = NUMBER;
+  if (unit && !unit[6]) {
+    c.type = SIZE;
+    *unit = '\0';
+  }
+  return c;
+}
+
+/* What the table shows, in order. Returns how many columns. */
+static size_t choose_columns(sqlite3_stmt *s, struct shown *shown)
+{
+  static const struct shown compared[] = {{KIND_A, TEXT, EMUV_TABLE_VARYING, "A"},
+                                          {KIND_B, TEXT, EMUV_TABLE_VARYING, "B"},
+                                          {TOTAL_A, SECONDS, 0, "A total_s"},
+                                          {TOTAL_B, SECONDS, 0, "B total_s"},
+                                          {FAULTS_A, NUMBER, EMUV_TABLE_VARYING, "A faults"},
+                                          {FAULTS_B, NUMBER, EMUV_TABLE_VARYING, "B faults"}};
+  size_t n = 0;
+  for (int i = 0; i <= REPETITION; i++)
+    if (!is_quiet(sqlite3_column_name(s, i))) shown[n++] = label(s, i);
+  for (size_t i = 0; i < sizeof compared / sizeof compared[0]; i++) shown[n++] = compared[i];
+  return n;
+}
+
+/* "" for what is not known. */
+static const char *number(bool known, const char *format, double value, char text[32])
+{
+  text[0] = '\0';
+  if (known) (void)snprintf(text, 32, format, value);
+  return text;
+}
+
+static void add_line(sqlite3_stmt *s, const char *verdict, const struct shown *shown, size_t n, struct emuv_table *t)
+{
+  char text[32];
+  for (size_t i = 0; i < n; i++) {
+    int at = shown[i].column;
+    if (shown[i].type == SECONDS)
+      emuv_table_cell(t, "%s", number(has(s, at), "%.6g", sqlite3_column_double(s, at), text));
+    else if (shown[i].type == SIZE)
+      emuv_table_cell(t, "%s", emuv_units_format_bytes((uint64_t)sqlite3_column_int64(s, at), text, sizeof text));
+    else
+      emuv_table_cell(t, "%s", emuv_rows_text(s, at));
+  }
+  emuv_table_cell(t, "%s", number(has(s, TOTAL_A) && has(s, TOTAL_B), "%+.2f%%", change_percent(s), text));
+  emuv_table_cell(t, "%s", verdict);
+}
+
+static void begin_table(const struct shown *shown, size_t n, struct emuv_table *t)
+{
+  for (size_t i = 0; i < n; i++)
+    emuv_table_column(t, shown[i].name, shown[i].flags | (shown[i].type == TEXT ? 0 : EMUV_TABLE_RIGHT));
+  emuv_table_column(t, "change", EMUV_TABLE_RIGHT);
+  emuv_table_column(t, "verdict", 0);
 }
 
 static void print_csv(sqlite3_stmt *s, const char *verdict, bool first)
 {
-  if (first)
-    puts("config_hash,kind_a,kind_b,hardware,strategy,policy,prefetch,page_bytes,vram_bytes,total_s_a,total_s_b,faults_"
-         "a,faults_b,h2d_bytes_a,h2d_bytes_b,change_percent,verdict");
-  static const int order[] = {18, 0, 1, 8, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15};
-  for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) printf("%s,", column(s, order[i]));
-  printf("%.4f,%s\n", error_percent(s), verdict);
-}
-
-static json_t *json_line(sqlite3_stmt *s, const char *verdict)
-{
-  return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:f,s:f,s:I,s:I,s:f,s:s}", "config_hash", column(s, 18),
-                   "kind_a", column(s, 0), "kind_b", column(s, 1), "hardware", column(s, 8), "strategy", column(s, 3),
-                   "policy", column(s, 4), "prefetch", column(s, 5), "page_bytes",
-                   (json_int_t)sqlite3_column_int64(s, 6), "vram_bytes", (json_int_t)sqlite3_column_int64(s, 7),
-                   "total_s_a", sqlite3_column_double(s, 10), "total_s_b", sqlite3_column_double(s, 11), "faults_a",
-                   (json_int_t)sqlite3_column_int64(s, 12), "faults_b", (json_int_t)sqlite3_column_int64(s, 13),
-                   "change_percent", error_percent(s), "verdict", verdict);
-}
-
-static void walk(const struct options *o, sqlite3_stmt *s, struct totals *t, json_t *lines)
-{
-  bool first = true;
-  while (sqlite3_step(s) == SQLITE_ROW) {
-    const char *verdict = verdict_of(o, s, t);
-    if (o->json)
-      json_array_append_new(lines, json_line(s, verdict));
-    else if (o->csv)
-      print_csv(s, verdict, first);
-    else if (o->all || strcmp(verdict, "same") != 0)
-      print_text(s, verdict, first);
-    else
-      continue;
-    first = false;
+  if (first) {
+    emuv_rows_csv_names(s, stdout);
+    puts(",change_percent,verdict");
   }
+  emuv_rows_csv(s, stdout);
+  printf(",%.6g,%s\n", change_percent(s), verdict);
+}
+
+static int add_json(sqlite3_stmt *s, const char *verdict, json_t *lines)
+{
+  json_t *line = emuv_rows_json(s);
+  if (!line) return -1;
+  json_object_set_new(line, "change_percent", json_real(change_percent(s)));
+  json_object_set_new(line, "verdict", json_string(verdict));
+  return json_array_append_new(lines, line);
+}
+
+/* Judges every row; prints CSV at once, keeps the others. */
+static int walk(const struct options *o, sqlite3_stmt *s, struct totals *t, struct emuv_table *table, json_t *lines,
+                struct emuv_err *err)
+{
+  struct shown shown[MAX_SHOWN];
+  size_t n = 0;
+  while (sqlite3_step(s) == SQLITE_ROW) {
+    if (!t->rows) begin_table(shown, n = choose_columns(s, shown), table);
+    const char *verdict = verdict_of(o, s, t);
+    if (o->json && add_json(s, verdict, lines)) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for the rows");
+    if (o->csv) print_csv(s, verdict, t->rows == 1);
+    if (!o->json && !o->csv && (o->all || strcmp(verdict, "same") != 0)) add_line(s, verdict, shown, n, table);
+  }
+  return 0;
 }
 
 static long count(sqlite3 *db, const char *sql)
@@ -150,10 +252,17 @@ static long count(sqlite3 *db, const char *sql)
   return n;
 }
 
+/* The name first: a database that is not there gets a plain message, and its schema is checked. */
+static int open_one(const char *path, struct emuv_results *r, struct emuv_err *err)
+{
+  if (access(path, R_OK) != 0) return emuv_err_errno(err, EMUV_ERR_IO, "cannot read %s", path);
+  return emuv_results_open_read(path, r, err);
+}
+
 static int attach(struct emuv_results *a, const char *other, struct emuv_err *err)
 {
   struct emuv_results b;
-  int rc = emuv_results_open_read(other, &b, err); /* its schema is checked */
+  int rc = open_one(other, &b, err);
   if (rc) return rc;
   emuv_results_close(&b);
   sqlite3_stmt *s = NULL;
@@ -170,25 +279,39 @@ static void summarise(const struct options *o, struct emuv_results *a, struct to
       count(a->db, "SELECT count(*) FROM main.runs WHERE config_hash NOT IN (SELECT config_hash FROM other.runs)");
   t->only_b =
       count(a->db, "SELECT count(*) FROM other.runs WHERE config_hash NOT IN (SELECT config_hash FROM main.runs)");
-  fprintf(o->csv || o->json ? stderr : stdout,
-          "%ld rows compared: %ld same, %ld faster, %ld worse; %ld only in %s, %ld only in %s\n", t->rows, t->same,
-          t->faster, t->slower, t->only_a, o->file[0], t->only_b, o->file[1]);
+  FILE *out = o->csv || o->json ? stderr : stdout;
+  fprintf(out, "%ld rows compared: %ld same, %ld faster, %ld worse; largest change %+.2f%%\n", t->rows, t->same,
+          t->faster, t->worse, t->largest);
+  if (t->only_a) fprintf(out, "%ld rows only in %s\n", t->only_a, o->file[0]);
+  if (t->only_b) fprintf(out, "%ld rows only in %s\n", t->only_b, o->file[1]);
+}
+
+static int report(const struct options *o, struct emuv_results *a, struct totals *t, const struct emuv_table *table,
+                  json_t *lines, struct emuv_err *err)
+{
+  int rc = 0;
+  if (o->json) json_dumpf(lines, stdout, JSON_INDENT(1)), putchar('\n');
+  if (!o->json && !o->csv) rc = emuv_table_print(table, stdout, 0, err);
+  if (!rc) summarise(o, a, t);
+  if (!rc && (fflush(stdout) != 0 || ferror(stdout))) rc = emuv_err_errno(err, EMUV_ERR_IO, "cannot write");
+  if (rc || t->rows) return rc;
+  emuv_err_set(err, EMUV_ERR_INPUT, "nothing to compare: no configuration is in both databases");
+  return emuv_err_hint(err, "rows are matched by config_hash: same workload, hardware, memory, policy and seed");
 }
 
 static int compare(const struct options *o, struct totals *t, struct emuv_err *err)
 {
-  struct emuv_results a;
+  struct emuv_results a = {0};
+  struct emuv_table table = {0};
   sqlite3_stmt *s = NULL;
   json_t *lines = json_array();
-  int rc = emuv_results_open_read(o->file[0], &a, err);
+  int rc = open_one(o->file[0], &a, err);
   if (!rc) rc = attach(&a, o->file[1], err);
   if (!rc && sqlite3_prepare_v2(a.db, join, -1, &s, NULL) != SQLITE_OK)
     rc = emuv_err_set(err, EMUV_ERR_IO, "%s: %s", o->file[0], sqlite3_errmsg(a.db));
-  if (!rc) {
-    walk(o, s, t, lines);
-    if (o->json) json_dumpf(lines, stdout, JSON_INDENT(1)), putchar('\n');
-    summarise(o, &a, t);
-  }
+  if (!rc) rc = walk(o, s, t, &table, lines, err);
+  if (!rc) rc = report(o, &a, t, &table, lines, err);
+  emuv_table_free(&table);
   json_decref(lines);
   sqlite3_finalize(s);
   emuv_results_close(&a);
@@ -205,18 +328,17 @@ int emuv_compare_main(int argc, char **argv)
       parse,
       "A.sqlite B.sqlite",
       "Joins two results databases on configuration and judges B against A.\v"
-      "Examples:\n  emuv-sim compare before.sqlite after.sqlite\n  emuv-sim compare predicted.sqlite measured.sqlite "
-      "--all --csv\n\n"
-      "Exit status 4: some row is slower beyond the threshold, has more faults, or stopped working.",
+      "Examples:\n"
+      "  emuv-sim compare before.sqlite after.sqlite\n"
+      "  emuv-sim compare predicted.sqlite measured.sqlite --threshold 5 --all\n\n"
+      "Exit status: 0 no regression, 1 run-time failure, 2 usage, 3 not results that can be compared, 4 a row is "
+      "slower or has more faults than the threshold allows, or stopped working.",
       NULL,
       NULL,
       NULL};
   argp_err_exit_status = 2;
   argp_parse(&argp, argc, argv, 0, NULL, &o);
   int rc = compare(&o, &t, &err);
-  if (rc) {
-    emuv_err_print(&err, stderr);
-    return emuv_err_exit_status(rc);
-  }
-  return t.slower ? 4 : 0;
+  if (rc) emuv_err_print(&err, stderr);
+  return rc ? emuv_err_exit_status(rc) : t.worse ? 4 : 0;
 }

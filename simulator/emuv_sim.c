@@ -3,8 +3,10 @@
 #include "runtime/core/environment.h"
 #include "runtime/core/log.h"
 #include "runtime/core/progress.h"
+#include "runtime/core/terminal.h"
 #include "runtime/core/units.h"
 #include "simulator/compare.h"
+#include "simulator/configs.h"
 #include "simulator/list.h"
 #include "simulator/mrc.h"
 #include "simulator/report.h"
@@ -135,8 +137,8 @@ static const struct argp_option fixed_options[] = {
     {"set", 's', "KEY=VALUE[,VALUE..]", 0, "Replace a key of the scenario; several values make an axis", 0},
     {"trace", 't', "FILE", 0, "Simulate a captured run instead of a scenario", 0},
     {"resume", KEY_RESUME, NULL, 0, "Keep rows that are stored already (default)", 0},
-    {"fresh", KEY_FRESH, NULL, 0, "Compute all rows of this scenario again", 0},
-    {"dry-run", KEY_DRY, NULL, 0, "Check everything and list the configurations, run nothing", 0},
+    {"fresh", KEY_FRESH, NULL, 0, "Drop the stored rows of this scenario first", 0},
+    {"dry-run", KEY_DRY, NULL, 0, "Check everything and list the configurations; run and write nothing", 0},
     {"csv", KEY_CSV, NULL, 0, "All rows as CSV on stdout instead of the table", 0},
     {"json", KEY_JSON, NULL, 0, "All rows as JSON on stdout instead of the table", 0},
     {"list", KEY_LIST, "WHAT", 0, "List policies, prefetchers, tiers, sources, hardware, models, strategies or keys",
@@ -157,14 +159,15 @@ static void parse_arguments(int argc, char **argv, struct arguments *a)
   static const struct argp argp = {
       all,
       parse,
-      "SCENARIO.yaml\n--trace FILE.emuv\nmrc TRACE ... (emuv-sim mrc --help)\ncompare A.sqlite B.sqlite (emuv-sim "
-      "compare --help)",
+      "SCENARIO.yaml\n--trace FILE.emuv\nmrc TRACE ...\ncompare A.sqlite B.sqlite",
       "Simulates GPU work that does not fit in VRAM: tiers, page sizes, eviction and prefetch policies, strategies.\v"
       "Examples:\n"
       "  emuv-sim scenarios/llama70b.yaml\n"
-      "  emuv-sim scenarios/page-size.yaml --set model=llama-2-13b --vram 8GiB,16GiB -o /tmp/mine.sqlite\n"
-      "  emuv-sim --trace infer.emuv --hardware rtx-4070 --policy lru,belady --vram 4GiB,8GiB,12GiB\n"
+      "  emuv-sim scenarios/page-size.yaml --vram 8GiB,16GiB -o /tmp/mine.sqlite\n"
+      "  emuv-sim scenarios/gpus.yaml --set model=llama-2-13b --set batch=1,8\n"
+      "  emuv-sim --trace infer.emuv --hardware rtx-4070 --vram 4GiB,8GiB,12GiB\n"
       "  emuv-sim --list policies\n\n"
+      "emuv-sim mrc --help and emuv-sim compare --help tell about those.\n\n"
       "Exit status: 0 ok, 1 run-time failure, 2 usage, 3 invalid scenario or trace, 130 interrupted (run it again to "
       "go on).",
       NULL,
@@ -238,26 +241,29 @@ static void bar_done(void *arg, double cost)
   emuv_progress_add(&b->progress, 1, cost);
 }
 
-static void dry_run(const struct emuv_scenario *s)
+static int dry_run(const struct arguments *a, const struct emuv_scenario *s, struct emuv_err *err)
 {
-  for (size_t i = 0; i < s->n_configs; i++) {
-    const struct emuv_config *c = &s->configs[i];
-    char page[32], vram[32];
-    printf("%s %s %s %s %s %s %s context=%llu batch=%llu\n", c->hw.preset, c->source, c->strategy, c->policy,
-           c->prefetch, emuv_units_format_bytes(c->page_size, page, sizeof page),
-           emuv_units_format_bytes(c->vram, vram, sizeof vram), (unsigned long long)c->context,
-           (unsigned long long)c->batch);
-  }
-  emuv_log(EMUV_LOG_INFO, "%zu configurations; nothing was run", s->n_configs);
+  enum emuv_configs_format format = a->json ? EMUV_CONFIGS_JSON : a->csv ? EMUV_CONFIGS_CSV : EMUV_CONFIGS_TABLE;
+  int rc = emuv_configs_print(s, format, stdout, err);
+  if (!rc) emuv_log(EMUV_LOG_INFO, "%zu configurations; nothing was run", s->n_configs);
+  return rc;
 }
 
-static int print_answer(const struct arguments *a, struct emuv_results *r, const char *scenario, struct emuv_err *err)
+/* The terminal's, or what fits in most editors and pages. */
+static int table_width(void)
 {
-  if (a->csv) return emuv_report_csv(r, scenario, stdout, err);
-  if (a->json) return emuv_report_json(r, scenario, stdout, err);
-  int rc = emuv_report_table(r, scenario, stdout, err);
-  fflush(stdout);
-  emuv_log(EMUV_LOG_INFO, "database: %s   plots: emuv-plot %s", r->path, r->path);
+  return emuv_terminal_is(stdout) ? emuv_terminal_width(stdout) : 100;
+}
+
+static int print_answer(const struct arguments *a, const struct emuv_scenario *s, struct emuv_results *r,
+                        struct emuv_err *err)
+{
+  int rc = emuv_report_select(r, s, err);
+  if (rc) return rc;
+  if (a->csv) return emuv_report_csv(r, stdout, err);
+  if (a->json) return emuv_report_json(r, stdout, err);
+  rc = emuv_report_table(r, s, stdout, table_width(), err);
+  if (!rc) emuv_log(EMUV_LOG_INFO, "database: %s   figures: emuv-plot %s", r->path, r->path);
   return rc;
 }
 
@@ -268,13 +274,15 @@ static int sweep(const struct arguments *a, const struct emuv_scenario *s, struc
   struct emuv_sweep_options options = {
       .jobs = a->jobs, .stop = &interrupted, .begin = bar_begin, .done = bar_done, .arg = &bar};
   struct emuv_sweep_summary summary;
+  signal(SIGPIPE, SIG_IGN); /* whoever reads the log may go away; who reads the data ends the program */
   int rc = a->fresh ? emuv_results_forget(r, name, "sim", err) : 0;
   if (!rc) rc = emuv_sweep_run(s, r, &options, &summary, err);
   if (bar.started) emuv_progress_finish(&bar.progress);
+  signal(SIGPIPE, SIG_DFL);
   if (rc) return rc;
   emuv_log(EMUV_LOG_INFO, "%zu configurations: %zu computed, %zu stored before", summary.total, summary.computed,
            summary.skipped);
-  return print_answer(a, r, name, err);
+  return print_answer(a, s, r, err);
 }
 
 static int run(const struct arguments *a, struct emuv_err *err)
@@ -285,7 +293,7 @@ static int run(const struct arguments *a, struct emuv_err *err)
   int rc = load(a, &s, err);
   if (rc) return rc;
   if (a->dry_run) {
-    dry_run(&s);
+    rc = dry_run(a, &s, err);
   } else {
     rc = output_path(a, s.configs[0].scenario, path, sizeof path, err);
     if (!rc) rc = emuv_results_open(path, &r, err);
@@ -310,7 +318,6 @@ static void catch_signals(void)
   struct sigaction act = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}; /* a second Ctrl-C ends at once */
   sigaction(SIGINT, &act, NULL);
   sigaction(SIGTERM, &act, NULL);
-  signal(SIGPIPE, SIG_IGN);
 }
 
 static int default_jobs(void)
