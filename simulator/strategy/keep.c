@@ -119,7 +119,9 @@ static void choose(struct spread *s, const struct emuv_program *program)
 int emuv_keep_spread(const struct emuv_program *program, uint32_t room, uint32_t window, uint32_t group, uint8_t *keep,
                      struct emuv_err *err)
 {
-  struct spread s = {.keep = keep, .window = window, .room = room, .group = group ? group : 1};
+  enum { NEIGHBOURS = 3 }; /* launches next to each other share the page at their border: that is no second use */
+  struct spread s = {
+      .keep = keep, .window = window > NEIGHBOURS ? window : NEIGHBOURS, .room = room, .group = group ? group : 1};
   if (!program->n_steps) return 0;
   int rc = open_use(&s.use, program, err);
   if (rc) return rc;
