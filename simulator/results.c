@@ -23,6 +23,15 @@ static const char create_runs[] = "CREATE TABLE IF NOT EXISTS runs ("
                                   "repetition INTEGER, environment INTEGER REFERENCES environments(environment), "
                                   "PRIMARY KEY (run_id)) WITHOUT ROWID";
 
+enum {
+  N_COLUMNS = 2 /* repetition, environment */
+#define COLUMN(name, type, value) +1
+#define MCOLUMN(name, type, value) +1
+#include "simulator/results_columns.h"
+#undef COLUMN
+#undef MCOLUMN
+};
+
 static const char create_rest[] =
     "CREATE TABLE IF NOT EXISTS environments (environment INTEGER PRIMARY KEY, started TEXT, emuv_version TEXT, "
     "git_revision TEXT, git_dirty INTEGER, gpu TEXT, driver TEXT, link TEXT, cpu TEXT, cores INTEGER, ram_bytes "
@@ -90,6 +99,17 @@ static int read_int(struct emuv_results *r, const char *sql, int64_t *value, str
   return rc;
 }
 
+/* Between releases the columns may differ under one schema version. */
+static int check_columns(struct emuv_results *r, struct emuv_err *err)
+{
+  int64_t columns = 0;
+  int rc = read_int(r, "SELECT count(*) FROM pragma_table_info('runs')", &columns, err);
+  if (rc || columns == 0 || columns == N_COLUMNS) return rc;
+  emuv_err_set(err, EMUV_ERR_UNSUPPORTED, "%s: made by another version of emuV (%lld columns in table runs, not %d)",
+               r->path, (long long)columns, N_COLUMNS);
+  return emuv_err_hint(err, "use --output with another file, or remove this one");
+}
+
 static int check_schema(struct emuv_results *r, bool may_be_new, struct emuv_err *err)
 {
   int64_t schema = 0, tables = 0, ours = 0;
@@ -142,6 +162,7 @@ static int open_to_write(const char *path, struct emuv_results *r, struct emuv_e
 {
   int rc = open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, r, err);
   if (!rc) rc = check_schema(r, true, err);
+  if (!rc) rc = check_columns(r, err);
   if (!rc) rc = create_schema(r, err);
   if (!rc) rc = prepare(r, insert_run, &r->insert, err);
   if (!rc)
