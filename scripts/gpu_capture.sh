@@ -27,7 +27,7 @@ traced() {
 
 machine() {
   nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used,pcie.link.gen.max,pcie.link.width.max --format=csv
-  uname -sr
+  uname -sr | cut -d- -f1
   nproc
   python3 -c 'import accelerate, torch, transformers
 print("torch", torch.__version__, "CUDA", torch.version.cuda, "transformers", transformers.__version__, "accelerate", accelerate.__version__)'

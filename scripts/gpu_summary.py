@@ -73,8 +73,10 @@ def link_rows(r):
     for direction in ("h2d", "d2h"):
         curve = r[f"{direction}_gb_per_s"]
         print(f"{direction} GB/s: " + " ".join(f"{k}={v}" for k, v in curve.items()))
-    print("batches of 64 KiB: " + " ".join(f"{k}={v['gb_per_s']}GB/s/{v['call_us']}us" for k, v in r["batch_64KiB"].items()))
-    for key in ("duplex_gb_per_s", "launch", "sync_copy_4KiB_us", "pageable_gb_per_s", "zero_copy_gb_per_s", "device_read_gb_per_s"):
+    batches = r["batch_64KiB"].items()
+    print("batches of 64 KiB: " + " ".join(f"{k}={v['gb_per_s']}GB/s/{v['call_us']}us" for k, v in batches))
+    for key in ("duplex_gb_per_s", "launch", "sync_copy_4KiB_us", "pageable_gb_per_s", "zero_copy_gb_per_s",
+                "device_read_gb_per_s"):
         print(f"{key}: {r[key]}")
 
 

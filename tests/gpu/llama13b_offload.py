@@ -9,7 +9,8 @@ measured without the 13B model running: pageable copies (by tensor size, and in 
 matrix-vector products on host memory by shape, launches per layer and the host's time for each on small models.
 
 Attention through cuDNN builds a plan for each context length that the process has not seen: about as much host time as
-all of a token's launches. A decode meets a new length at every token, so each part here decodes lengths of its own ("resident again" does not).
+all of a token's launches. A decode meets a new length at every token, so each part here decodes lengths of its own
+("resident again" does not).
 Prints one JSON object; each part that fails is reported by name and the others go on.
 """
 import argparse
