@@ -31,7 +31,8 @@ struct emuv_prefetch_ops {
   size_t (*state_bytes)(const struct emuv_prefetch_env *env);
   void (*init)(void *state, const struct emuv_prefetch_env *env);
   /* `slice` has just been accessed; `missed` pages of it were absent. Writes at most max_runs runs with together at
-   * most `budget` pages to out; returns how many runs. Every proposed page is absent and below n_pages. */
+   * most `budget` pages to out; returns how many runs. Every proposed page is absent, below n_pages, and proposed once.
+   */
   uint32_t (*propose)(void *state, uint32_t slice, uint32_t missed, uint32_t budget, struct emuv_page_run *out,
                       uint32_t max_runs);
 };

@@ -19,6 +19,14 @@ static inline bool proposal_wants(const struct emuv_prefetch_env *env, uint32_t 
   return !(s & EMUV_PAGE_VRAM) && (s & (EMUV_PAGE_RAM | EMUV_PAGE_NVME));
 }
 
+/* Proposed by this call already: a page that comes twice within the look-ahead must not use up the budget twice. */
+static inline bool proposal_has(const struct proposal *p, uint32_t page)
+{
+  for (uint32_t r = p->n; r-- > 0;)
+    if (page - p->out[r].first < p->out[r].n) return true;
+  return false;
+}
+
 static inline bool proposal_full(const struct proposal *p)
 {
   return p->n == p->max_runs || p->budget == 0;
@@ -30,12 +38,13 @@ static inline uint32_t proposal_add(struct proposal *p, uint32_t first, uint32_t
 {
   uint32_t i = 0, end = first + n < p->env->program->n_pages ? n : p->env->program->n_pages - first;
   while (i < end && !proposal_full(p)) {
-    if (!proposal_wants(p->env, first + i)) {
+    if (!proposal_wants(p->env, first + i) || proposal_has(p, first + i)) {
       i++;
       continue;
     }
     uint32_t m = 1;
-    while (i + m < end && m < p->budget && proposal_wants(p->env, first + i + m)) m++;
+    while (i + m < end && m < p->budget && proposal_wants(p->env, first + i + m) && !proposal_has(p, first + i + m))
+      m++;
     p->out[p->n++] = (struct emuv_page_run){.first = first + i, .n = m};
     p->budget -= m;
     i += m;
