@@ -33,6 +33,7 @@ struct parameter {
 struct truth {
   struct list bases; /* uint64_t, sorted, distinct */
   struct list spans; /* struct span, of the token at hand */
+  json_t *list;      /* holds the parameters' names */
   struct parameter *parameter;
   size_t n_parameters, n_tokens, n_short;
   uint64_t *address; /* by allocation id */
@@ -208,7 +209,7 @@ static void sort_bases(struct truth *t)
 static int load_parameters(struct truth *t, const char *path)
 {
   json_error_t error;
-  json_t *list = json_load_file(path, 0, &error);
+  json_t *const list = t->list = json_load_file(path, 0, &error);
   if (!json_is_array(list)) {
     fprintf(stderr, "trace_truth: %s: %s\n", path, error.text);
     return 1;
@@ -224,6 +225,25 @@ static int load_parameters(struct truth *t, const char *path)
   return !t->parameter;
 }
 
+static void release(struct truth *t)
+{
+  json_decref(t->list);
+  free(t->parameter);
+  free(t->bases.item);
+  free(t->spans.item);
+  free(t->address);
+  free(t->bytes);
+}
+
+static int compare(struct truth *t, const char *trace, const char *parameters)
+{
+  if (load_parameters(t, parameters) || pass(t, trace, 0)) return 3;
+  sort_bases(t);
+  if (pass(t, trace, 1)) return 3;
+  printf("%zu tokens, %zu of them with less than 99 %% of the parameters' bytes\n", t->n_tokens, t->n_short);
+  return t->n_short || !t->n_tokens;
+}
+
 int main(int argc, char **argv)
 {
   struct truth t = {0};
@@ -231,9 +251,7 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: trace_truth TRACE PARAMETERS.json\n");
     return 2;
   }
-  if (load_parameters(&t, argv[2]) || pass(&t, argv[1], 0)) return 3;
-  sort_bases(&t);
-  if (pass(&t, argv[1], 1)) return 3;
-  printf("%zu tokens, %zu of them with less than 99 %% of the parameters' bytes\n", t.n_tokens, t.n_short);
-  return t.n_short || !t.n_tokens;
+  const int status = compare(&t, argv[1], argv[2]);
+  release(&t);
+  return status;
 }
