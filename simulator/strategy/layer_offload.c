@@ -39,6 +39,7 @@ static int place(struct offload *o, const struct emuv_config *c, const struct em
   char need[32], have[32];
   uint64_t fixed = o->u.kv_bytes + o->u.other_bytes;
   if (w->address_bytes <= c->vram) return 0;
+  if (c->hw.vram >= c->vram + fixed) fixed = 0;
   if (fixed + o->u.largest > c->vram)
     return emuv_err_set(err, EMUV_ERR_NOSPACE,
                         "layer-offload needs %s in VRAM (KV cache, activations and one layer) and has %s",
