@@ -2,7 +2,9 @@
 /* Layer offload as Hugging Face Accelerate does it (infer_auto_device_map + dispatch_model): modules are given to the
  * GPU in order while they fit, with room kept for the largest layer; from the first that does not fit on, all stay in
  * pageable host memory. When an offloaded layer is called, each of its tensors is copied synchronously, the layer runs,
- * its copy is dropped. Nothing overlaps. */
+ * its copy is dropped. Nothing overlaps.
+ * The limit counts weights only: KV cache and activations come on top where the card has more memory than the limit,
+ * and below it where it has not. */
 #include "simulator/strategy/strategy.h"
 #include "simulator/strategy/units.h"
 #include "simulator/timeline.h"
