@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The columns of table `runs`, each named once: COLUMN(name, type, value). TEXT values are strings (NULL allowed), INTEGER
- * int64_t, REAL double. `c` is the configuration, `m` the metrics (columns marked M are NULL without them), `w` the
- * workload, `r` the row. Included by results.c only. */
+/* The columns of table `runs`, each named once: COLUMN(name, type, value). TEXT values are strings (NULL allowed),
+ * INTEGER int64_t, REAL double. `c` is the configuration, `m` the metrics (columns marked M are NULL without them), `w`
+ * the workload, `r` the row. Included by results.c only. */
 /* clang-format off */
 COLUMN(run_id, TEXT, run_id)
 COLUMN(config_hash, TEXT, r->config_hash)

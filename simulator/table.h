@@ -34,7 +34,8 @@ struct emuv_table {
 void emuv_table_column(struct emuv_table *table, const char *name, unsigned flags);
 /* The next cell (printf-style), left to right. */
 void emuv_table_cell(struct emuv_table *table, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Prints the names (unless all are empty) and the rows; width: columns of the terminal, 0 = any number. EMUV_ERR_NOMEM, EMUV_ERR_IO. */
+/* Prints the names (unless all are empty) and the rows; width: columns of the terminal, 0 = any number. EMUV_ERR_NOMEM,
+ * EMUV_ERR_IO. */
 int emuv_table_print(const struct emuv_table *table, FILE *out, int width, struct emuv_err *err);
 /* Column `column` is not left out at this width. */
 bool emuv_table_shows(const struct emuv_table *table, size_t column, int width);

@@ -40,9 +40,9 @@ struct emuv_program {
   uint32_t n_refs; /* page references in all slices */
   struct emuv_page_run *runs;
   struct emuv_slice *slices;
-  int32_t *slice_layer;      /* per slice: layer of its launch, -1 = none */
+  int32_t *slice_layer;       /* per slice: layer of its launch, -1 = none */
   uint32_t *step_first_slice; /* n_steps + 1 entries */
-  uint8_t *initial;          /* per page: 1 = holds data before the first launch */
+  uint8_t *initial;           /* per page: 1 = holds data before the first launch */
   struct emuv_layer_pages *layers;
   struct emuv_page_run *layer_runs;
   size_t n_runs, n_slices, n_steps, n_layers, n_layer_runs;

@@ -53,7 +53,7 @@ done
 
 # Misses of 5 cyclic passes over 100 pages with 60 frames: lru all 500; mru 260, by a plain list in 12 lines of Python.
 expected='bytes 12884901888 lru 500 mru 260 records 1000'
-cmake -S "$here" -B by-cmake -DCMAKE_PREFIX_PATH="$prefix" >cmake.log || fail "find_package: $(cat cmake.log)"
+cmake -G Ninja -S "$here" -B by-cmake -DCMAKE_PREFIX_PATH="$prefix" >cmake.log || fail "find_package: $(cat cmake.log)"
 cmake --build by-cmake >cmake.log || fail "linking by CMake: $(cat cmake.log)"
 [ "$(by-cmake/consumer trace.emuv)" = "$expected" ] || fail "by CMake: $(by-cmake/consumer trace.emuv)"
 # shellcheck disable=SC2046
