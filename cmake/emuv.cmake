@@ -19,7 +19,7 @@ if(EMUV_FUZZ)
   target_compile_options(emuv-options INTERFACE -fsanitize=fuzzer-no-link) # coverage feedback from the libraries
 endif()
 if(EMUV_COVERAGE)
-  target_compile_options(emuv-options INTERFACE --coverage -O0 -g)
+  target_compile_options(emuv-options INTERFACE --coverage -fprofile-update=atomic -O0 -g) # threads count too
   target_link_options(emuv-options INTERFACE --coverage)
 endif()
 if(EMUV_CHECK_INVARIANTS)
