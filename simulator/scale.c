@@ -8,10 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Drivers say "NVIDIA GeForce RTX 4090", presets may leave the maker out. */
+static const char *without_maker(const char *gpu)
+{
+  return strncmp(gpu, "NVIDIA ", 7) == 0 ? gpu + 7 : gpu;
+}
+
+/* Drivers say "NVIDIA GeForce RTX 4090", presets may leave the maker out. Nothing else may differ: an A100 is no A10, a
+ * 4070 Ti no 4070. */
 static bool same_gpu(const char *a, const char *b)
 {
-  return a[0] && b[0] && (strstr(a, b) || strstr(b, a));
+  return a[0] && strcmp(without_maker(a), without_maker(b)) == 0;
 }
 
 /* The preset whose card is `gpu` into config->hw; *found says whether there is one. */
