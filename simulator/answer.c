@@ -20,7 +20,7 @@
 #include <uthash.h>
 #include <xxhash.h>
 
-enum { MAX_LINES = 32, MAX_WAYS = 24, MAX_REASONS = 3, TEXT = 160 };
+enum { MAX_LINES = 32, MAX_WAYS = 24, MAX_REASONS = 8, TEXT = 160 };
 
 static const double TIE = 1e-4;
 static const char foresight[] = "* needs to know the future: a yardstick, not a way to run\n";
@@ -209,7 +209,7 @@ static const char *describe(const struct answer *a, const struct row *row, char 
 {
   const struct emuv_config *c = row->config;
   const struct emuv_strategy_ops *strategy = emuv_strategy_find(c->strategy);
-  if (!row->moves && !row->resident) {
+  if (row->ok && !row->moves && !row->resident) {
     (void)snprintf(buf, size, "anything: it fits");
     return buf;
   }
@@ -226,7 +226,7 @@ static const char *describe(const struct answer *a, const struct row *row, char 
     used += snprintf(buf + used, size - (size_t)used, ", %s %s", emuv_key_name(a->details[i]),
                      emuv_key_value(a->details[i], c, value, sizeof value));
   }
-  if (row->yardstick && used > 0 && (size_t)used + 1 < size) memcpy(buf + used, "*", 2);
+  if (row->ok && row->yardstick && used > 0 && (size_t)used + 1 < size) memcpy(buf + used, "*", 2);
   return buf;
 }
 
@@ -304,7 +304,7 @@ static void result_cells(const struct answer *a, const struct row *row, struct e
 {
   char text[TEXT];
   if (!row->ok) {
-    emuv_table_cell(t, "cannot run");
+    emuv_table_cell(t, "%s: cannot run", describe(a, row, text, sizeof text));
     for (int i = 0; i < 6; i++) emuv_table_cell(t, "%s", "");
     return;
   }
@@ -370,7 +370,7 @@ static int print_sides(struct answer *a, FILE *out, int width, struct emuv_err *
   for (const struct way *w = a->ways; w; w = w->hh.next) {
     situation_cells(a, w->best, &t);
     result_cells(a, w->best, &t);
-    yardstick |= w->best->yardstick;
+    yardstick |= w->best->ok && w->best->yardstick;
   }
   int rc = emuv_table_print(&t, out, width, err);
   if (!rc && yardstick) fputs(foresight, out);
@@ -428,7 +428,7 @@ static void print_heading(const struct answer *a, FILE *out)
   fputc('\n', out);
 }
 
-/* Why configurations cannot run: each reason once, the first ones. */
+/* Why configurations cannot run: the first reason of each strategy. */
 static void print_failures(const struct answer *a, FILE *out)
 {
   const struct row *shown[MAX_REASONS];
@@ -437,15 +437,15 @@ static void print_failures(const struct answer *a, FILE *out)
     size_t at = 0;
     if (a->rows[i].ok) continue;
     failed++;
-    while (at < n_shown && strcmp(shown[at]->status, a->rows[i].status) != 0) at++;
+    while (at < n_shown && strcmp(shown[at]->config->strategy, a->rows[i].config->strategy) != 0) at++;
     if (at == n_shown && n_shown < MAX_REASONS) shown[n_shown++] = &a->rows[i];
   }
   if (!failed) return;
-  fprintf(out, "%zu of %zu configurations cannot run (column status says why), e.g.\n", failed, a->n_rows);
+  fprintf(out, "%zu of %zu configurations cannot run; column status says why:\n", failed, a->n_rows);
   for (size_t i = 0; i < n_shown; i++) {
-    char vram[32];
-    fprintf(out, "  %s, VRAM %s: %s\n", shown[i]->config->strategy,
-            emuv_units_format_bytes(shown[i]->config->vram, vram, sizeof vram), shown[i]->status);
+    const struct emuv_config *c = shown[i]->config;
+    bool named = strncmp(shown[i]->status, c->strategy, strlen(c->strategy)) == 0;
+    fprintf(out, "  %s%s%s\n", named ? "" : c->strategy, named ? "" : ": ", shown[i]->status);
   }
 }
 

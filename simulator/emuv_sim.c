@@ -9,6 +9,7 @@
 #include "simulator/configs.h"
 #include "simulator/list.h"
 #include "simulator/mrc.h"
+#include "simulator/notes.h"
 #include "simulator/report.h"
 #include "simulator/scale.h"
 #include "simulator/schema.h"
@@ -17,6 +18,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,17 +211,36 @@ static int load(const struct arguments *a, struct emuv_scenario *s, struct emuv_
   return load_trace(a, s, err);
 }
 
+static bool is_folder(const char *path)
+{
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The folder of a file that is to be written. */
+static int check_folder(const char *path, struct emuv_err *err)
+{
+  char copy[PATH_MAX];
+  if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
+    return emuv_err_set(err, EMUV_ERR_USAGE, "the name of the database is too long");
+  const char *folder = dirname(copy);
+  if (is_folder(folder)) return 0;
+  emuv_err_set(err, EMUV_ERR_IO, "cannot write %s: there is no folder %s", path, folder);
+  return emuv_err_hint(err, "make it, or use --output with a file in a folder that you can write");
+}
+
 /* results/NAME.sqlite in the current folder. */
 static int output_path(const struct arguments *a, const char *scenario, char *path, size_t size, struct emuv_err *err)
 {
   if (a->output) {
-    snprintf(path, size, "%s", a->output);
-    return 0;
+    (void)snprintf(path, size, "%s", a->output);
+    return check_folder(a->output, err);
   }
-  if (mkdir("results", 0777) != 0 && errno != EEXIST)
-    return emuv_err_errno(err, EMUV_ERR_IO, "cannot make the folder results");
-  snprintf(path, size, "results/%s.sqlite", scenario);
-  return 0;
+  (void)snprintf(path, size, "results/%s.sqlite", scenario);
+  if (mkdir("results", 0777) == 0 || is_folder("results")) return 0;
+  if (errno == EEXIST) errno = ENOTDIR;
+  emuv_err_errno(err, EMUV_ERR_IO, "cannot make the folder results");
+  return emuv_err_hint(err, "use --output with a file in a folder that you can write");
 }
 
 struct bar {
@@ -253,6 +274,12 @@ static int dry_run(const struct arguments *a, const struct emuv_scenario *s, str
 static int table_width(void)
 {
   return emuv_terminal_is(stdout) ? emuv_terminal_width(stdout) : 100;
+}
+
+static void print_notes(const struct emuv_scenario *s)
+{
+  char text[512];
+  if (emuv_note_small_vram(s, text, sizeof text)) emuv_log(EMUV_LOG_WARNING, "%s", text);
 }
 
 static int print_answer(const struct arguments *a, const struct emuv_scenario *s, struct emuv_results *r,
@@ -289,9 +316,10 @@ static int run(const struct arguments *a, struct emuv_err *err)
 {
   struct emuv_scenario s;
   struct emuv_results r = {0};
-  char path[512];
+  char path[PATH_MAX];
   int rc = load(a, &s, err);
   if (rc) return rc;
+  print_notes(&s);
   if (a->dry_run) {
     rc = dry_run(a, &s, err);
   } else {
@@ -339,6 +367,8 @@ static int simulate_main(int argc, char **argv)
     rc = emuv_list_print(a.list, stdout, &err);
   else
     rc = a.schema ? print_schema(&err) : run(&a, &err);
+  if (!rc && (fflush(stdout) != 0 || ferror(stdout)))
+    rc = emuv_err_errno(&err, EMUV_ERR_IO, "cannot write to standard output");
   if (rc) emuv_err_print(&err, stderr);
   for (size_t i = 0; i < a.n_overrides; i++) free(a.overrides[i]);
   return emuv_err_exit_status(rc);

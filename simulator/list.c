@@ -133,6 +133,6 @@ int emuv_list_print(const char *what, FILE *out, struct emuv_err *err)
   }
   const char *near = emuv_option_suggest_name(names, what);
   emuv_err_set(err, EMUV_ERR_USAGE, "--list %s: no such list", what);
-  if (near) return emuv_err_hint(err, "did you mean '%s'?", near);
+  if (near) return emuv_err_hint(err, "did you mean \"%s\"?", near);
   return emuv_err_hint(err, "policies, prefetchers, tiers, sources, hardware, models, strategies or keys");
 }

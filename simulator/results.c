@@ -158,9 +158,17 @@ static int open_file(const char *path, int flags, struct emuv_results *r, struct
   return 0;
 }
 
+static int refuse_read_only(struct emuv_results *r, struct emuv_err *err)
+{
+  if (sqlite3_db_readonly(r->db, "main") != 1) return 0;
+  emuv_err_set(err, EMUV_ERR_IO, "%s: read-only", r->path);
+  return emuv_err_hint(err, "use --output with a file in a folder that you can write");
+}
+
 static int open_to_write(const char *path, struct emuv_results *r, struct emuv_err *err)
 {
   int rc = open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, r, err);
+  if (!rc) rc = refuse_read_only(r, err);
   if (!rc) rc = check_schema(r, true, err);
   if (!rc) rc = check_columns(r, err);
   if (!rc) rc = create_schema(r, err);
@@ -326,6 +334,11 @@ void emuv_results_close(struct emuv_results *r)
   sqlite3_finalize(r->insert);
   sqlite3_finalize(r->replace_old);
   sqlite3_finalize(r->find);
+  /* A file in WAL mode cannot be read where nothing can be written; nobody else has it open, or it stays as it is. */
+  if (r->insert) {
+    sqlite3_busy_timeout(r->db, 0);
+    sqlite3_exec(r->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+  }
   sqlite3_close(r->db);
   *r = (struct emuv_results){0};
 }

@@ -2,9 +2,10 @@
 /* The results database (SQLite): table `runs`, one row per configuration and kind; table `environments`; views for
  * plots.
  *
- * One row is one transaction, so a program that is killed loses at most the row that it was writing. WAL mode: readers
- * may look while a sweep runs. PRAGMA user_version is the schema version; a newer one is refused. A handle may be used
- * from several threads, one at a time (the sweep holds a lock). */
+ * One row is one transaction, so a program that is killed loses at most the row that it was writing. WAL mode while
+ * a sweep writes, so that readers may look; one plain file afterwards, which can be read from a read-only place. PRAGMA
+ * user_version is the schema version; a newer one is refused. A handle may be used from several threads, one at a time
+ * (the sweep holds a lock). */
 #ifndef EMUV_SIMULATOR_RESULTS_H
 #define EMUV_SIMULATOR_RESULTS_H
 
