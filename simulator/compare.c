@@ -129,10 +129,26 @@ enum cell { TEXT, SIZE, NUMBER, SECONDS };
 struct shown {
   int column;
   enum cell type;
-  unsigned flags;
   char name[EMUV_TABLE_NAME];
 };
 enum { MAX_SHOWN = FAULTS_B + 1 };
+
+/* Columns by which rows differ, over all rows that are compared: they identify a row. A first walk over the rows. */
+static int find_varying(sqlite3_stmt *s, bool *varies, struct emuv_err *err)
+{
+  char *first[MAX_SHOWN] = {NULL};
+  int rc = 0;
+  for (bool begun = false; !rc && sqlite3_step(s) == SQLITE_ROW; begun = true)
+    for (int i = 0; i < MAX_SHOWN && !rc; i++) {
+      if (begun)
+        varies[i] |= strcmp(first[i], emuv_rows_text(s, i)) != 0;
+      else if (!(first[i] = strdup(emuv_rows_text(s, i))))
+        rc = emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for the rows");
+    }
+  for (int i = 0; i < MAX_SHOWN; i++) free(first[i]);
+  sqlite3_reset(s);
+  return rc;
+}
 
 /* Labels that say nothing about why two rows differ. */
 static bool is_quiet(const char *name)
@@ -147,7 +163,7 @@ static bool is_quiet(const char *name)
 /* "vram_bytes" becomes a size under "vram". */
 static struct shown label(sqlite3_stmt *s, int column)
 {
-  struct shown c = {.column = column, .type = TEXT, .flags = EMUV_TABLE_VARYING};
+  struct shown c = {.column = column, .type = TEXT};
   (void)snprintf(c.name, sizeof c.name, "%s", sqlite3_column_name(s, column));
   char *unit = strstr(c.name, "_bytes");
   if (sqlite3_column_type(s, column) == SQLITE_INTEGER || sqlite3_column_type(s, column) == SQLITE_FLOAT)
@@ -160,18 +176,20 @@ static struct shown label(sqlite3_stmt *s, int column)
 }
 
 /* What the table shows, in order. Returns how many columns. */
-static size_t choose_columns(sqlite3_stmt *s, struct shown *shown)
+static size_t choose_columns(sqlite3_stmt *s, const bool *varies, struct shown *shown)
 {
-  static const struct shown compared[] = {{KIND_A, TEXT, EMUV_TABLE_VARYING, "A"},
-                                          {KIND_B, TEXT, EMUV_TABLE_VARYING, "B"},
-                                          {TOTAL_A, SECONDS, 0, "A total_s"},
-                                          {TOTAL_B, SECONDS, 0, "B total_s"},
-                                          {FAULTS_A, NUMBER, EMUV_TABLE_VARYING, "A faults"},
-                                          {FAULTS_B, NUMBER, EMUV_TABLE_VARYING, "B faults"}};
+  static const struct shown compared[] = {{KIND_A, TEXT, "A"},
+                                          {KIND_B, TEXT, "B"},
+                                          {TOTAL_A, SECONDS, "A total_s"},
+                                          {TOTAL_B, SECONDS, "B total_s"},
+                                          {FAULTS_A, NUMBER, "A faults"},
+                                          {FAULTS_B, NUMBER, "B faults"}};
   size_t n = 0;
   for (int i = 0; i <= REPETITION; i++)
-    if (!is_quiet(sqlite3_column_name(s, i))) shown[n++] = label(s, i);
-  for (size_t i = 0; i < sizeof compared / sizeof compared[0]; i++) shown[n++] = compared[i];
+    if (varies[i] && !is_quiet(sqlite3_column_name(s, i))) shown[n++] = label(s, i);
+  bool kinds = varies[KIND_A] || varies[KIND_B] || strcmp(emuv_rows_text(s, KIND_A), emuv_rows_text(s, KIND_B)) != 0;
+  for (size_t i = 0; i < sizeof compared / sizeof compared[0]; i++)
+    if (compared[i].type != TEXT || kinds) shown[n++] = compared[i];
   return n;
 }
 
@@ -201,8 +219,7 @@ static void add_line(sqlite3_stmt *s, const char *verdict, const struct shown *s
 
 static void begin_table(const struct shown *shown, size_t n, struct emuv_table *t)
 {
-  for (size_t i = 0; i < n; i++)
-    emuv_table_column(t, shown[i].name, shown[i].flags | (shown[i].type == TEXT ? 0 : EMUV_TABLE_RIGHT));
+  for (size_t i = 0; i < n; i++) emuv_table_column(t, shown[i].name, shown[i].type == TEXT ? 0 : EMUV_TABLE_RIGHT);
   emuv_table_column(t, "change", EMUV_TABLE_RIGHT);
   emuv_table_column(t, "verdict", 0);
 }
@@ -231,9 +248,12 @@ static int walk(const struct options *o, sqlite3_stmt *s, struct totals *t, stru
                 struct emuv_err *err)
 {
   struct shown shown[MAX_SHOWN];
+  bool varies[MAX_SHOWN] = {false};
   size_t n = 0;
+  int rc = find_varying(s, varies, err);
+  if (rc) return rc;
   while (sqlite3_step(s) == SQLITE_ROW) {
-    if (!t->rows) begin_table(shown, n = choose_columns(s, shown), table);
+    if (!t->rows) begin_table(shown, n = choose_columns(s, varies, shown), table);
     const char *verdict = verdict_of(o, s, t);
     if (o->json && add_json(s, verdict, lines)) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for the rows");
     if (o->csv) print_csv(s, verdict, t->rows == 1);
