@@ -79,11 +79,12 @@ run_tests() {
   skipped=$((skipped + left_out))
   printf '%4d s  %s  tests, %s: %d passed, %d failed, %d skipped\n' "$(elapsed)" \
     "$([ "$bad" = 0 ] && echo 'ok  ' || echo FAIL)" "$preset" $good "$bad" "$left_out"
+  [ "$left_out" = 0 ] || sed -n 's/^[[:space:]]*[0-9]* - \(.*\) (Skipped)$/               skipped: \1/p' "$log"
   [ "$bad" = 0 ] && return
   names=$(sed -n '/^The following tests FAILED/,/^Errors/s/^[[:space:]]*[0-9]* - //p' "$log")
   count_failed "$bad" "tests, $preset (log: $log):
 $(printf '%s\n' "$names" | sed 's/^/    /')"
-  sed -n '/^ *Start\|Passed  /!p' "$log" | grep -v '^\[ *\(RUN\|OK\) *\]' | head -n 100
+  grep -v -e '^ *Start' -e 'Passed  ' -e '^\[ *\(RUN\|OK\) *\]' -e '^ *#[0-9]\{2\}' -e '^$' "$log" | head -n 100
 }
 
 sources() { git ls-files '*.c' '*.h' '*.cu' 2>/dev/null | grep . || find runtime tracer simulator tests scripts -name '*.[ch]'; }
