@@ -147,8 +147,10 @@ static int load_file(const struct kind *kind, const char *path, struct emuv_conf
 }
 
 /* What the results call a preset that was given by its path: the file's name, or the folder of a config.json. */
-static void set_label(char *label, const char *name)
+static void set_label(char *label, const char *given)
 {
+  char real[PATH_MAX];
+  const char *name = emuv_preset_is_path(given) && realpath(given, real) != NULL ? real : given; /* "./config.json" */
   const char *end = name + strlen(name);
   if (emuv_preset_is_path(name)) {
     const char *slash = strrchr(name, '/');
