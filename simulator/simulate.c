@@ -69,17 +69,35 @@ static double bytes_per_step(const struct emuv_config *c)
   return 0x1p32; /* a trace: the same for all configurations of a sweep, so any number will do */
 }
 
+static double footprint_bytes(const struct emuv_config *c)
+{
+  if (strcmp(c->source, "pattern") == 0) return (double)c->pattern.objects * (double)c->pattern.object;
+  return bytes_per_step(c);
+}
+
+/* Nanoseconds for one page reference, as measured over the scenarios; only their ratios matter. */
+static double reference_cost(const struct emuv_config *c, double footprint)
+{
+  bool planner = strcmp(c->strategy, "emuv") == 0;
+  double share = fmin((double)c->vram / footprint, 0.35);
+  /* The planner tries several plans; skipping what it keeps takes the longer the more that is. */
+  if (planner) return (double)c->vram >= footprint ? 150 : 400 + 6500 * share;
+  double policy = strcmp(c->policy, "belady") == 0   ? 40
+                  : strcmp(c->policy, "random") == 0 ? 60
+                  : strcmp(c->policy, "lfu") == 0    ? 30
+                                                     : 22;
+  return policy + (strcmp(c->prefetch, "none") == 0 || strcmp(c->prefetch, "layer") == 0 ? 0 : 25);
+}
+
 double emuv_simulate_cost(const struct emuv_config *c)
 {
-  /* Nanoseconds per page reference as profiled; only their ratios matter. */
-  enum { PER_REFERENCE = 10, PER_REFERENCE_FUTURE = 40, PER_SLICE = 300, PER_RUN = 200000 };
+  enum { PER_SLICE = 180, PER_SLICE_PLANNER = 1500, PER_RUN = 600000 };
   double bytes = bytes_per_step(c), steps = (double)(c->warmup + c->tokens + (c->prompt > 0));
   double references = bytes / (double)c->page_size,
          slices = bytes / (double)(c->slice > c->page_size ? c->slice : c->page_size);
   bool planner = strcmp(c->strategy, "emuv") == 0,
        paged = strcmp(c->strategy, "paged") == 0 || strcmp(c->strategy, "um") == 0;
-  bool future = planner || strcmp(c->policy, "belady") == 0;
   if (!planner && !paged) return PER_RUN;
-  double once = steps * (references * (future ? PER_REFERENCE_FUTURE : PER_REFERENCE) + slices * PER_SLICE);
-  return PER_RUN + once * (planner ? 2 : 1);
+  return PER_RUN + steps * (references * reference_cost(c, footprint_bytes(c)) +
+                            slices * (planner ? PER_SLICE_PLANNER : PER_SLICE));
 }
