@@ -2,9 +2,7 @@
 /* Layer offload as Hugging Face Accelerate does it (infer_auto_device_map + dispatch_model): modules are given to the
  * GPU in order while they fit, with room kept for the largest layer; from the first that does not fit on, all stay in
  * pageable host memory. When an offloaded layer is called, each of its tensors is copied synchronously, the layer runs,
- * its copy is dropped. Nothing overlaps.
- * The limit counts weights only: KV cache and activations come on top where the card has more memory than the limit,
- * and below it where it has not. */
+ * its copy is dropped. Nothing overlaps. */
 #include "simulator/strategy/strategy.h"
 #include "simulator/strategy/units.h"
 #include "simulator/timeline.h"
@@ -15,7 +13,6 @@ struct offload {
   struct emuv_units u;
   double disk_share; /* of the offloaded bytes */
   uint32_t loaded;   /* unit whose copy is on the GPU, UINT32_MAX = none */
-  uint64_t on_top;   /* bytes of cache and activations beyond the limit, on a card that has more memory than it */
 };
 
 /* Modules in the order in which the model lists them: embedding, layers, head. A weight outside the layers comes before
@@ -42,10 +39,6 @@ static int place(struct offload *o, const struct emuv_config *c, const struct em
   char need[32], have[32];
   uint64_t fixed = o->u.kv_bytes + o->u.other_bytes;
   if (w->address_bytes <= c->vram) return 0;
-  if (c->hw.vram >= c->vram + fixed) {
-    o->on_top = fixed;
-    fixed = 0;
-  }
   if (fixed + o->u.largest > c->vram)
     return emuv_err_set(err, EMUV_ERR_NOSPACE,
                         "layer-offload needs %s in VRAM (KV cache, activations and one layer) and has %s",
@@ -116,11 +109,9 @@ static int layer_offload_run(const struct emuv_config *c, const struct emuv_work
   if (rc) return rc;
   if (m->accesses < m->faults) m->accesses = m->faults; /* a layer is copied whole even where little of it is used */
   m->hits = m->accesses - m->faults;
-  struct emuv_config held = *c; /* the bound of this row is that of the memory that it uses */
-  held.vram += o.on_top;
-  m->peak_vram_bytes = held.vram < w->address_bytes ? held.vram : w->address_bytes;
+  m->peak_vram_bytes = c->vram < w->address_bytes ? c->vram : w->address_bytes;
   emuv_timeline_report(&t, m);
-  return emuv_bound_compute(&held, w, false, m, err);
+  return emuv_bound_compute(c, w, false, m, err);
 }
 
 const struct emuv_strategy_ops emuv_strategy_layer_offload = {

@@ -87,14 +87,6 @@ static struct emuv_config prefill(void)
   return c;
 }
 
-/* The cache is many times the weights. */
-static struct emuv_config long_context(void)
-{
-  struct emuv_config c = dense();
-  c.context = 60000;
-  return c;
-}
-
 static struct emuv_config zipf(void)
 {
   struct emuv_config c = base("pattern");
@@ -117,7 +109,7 @@ static struct emuv_config captured(void)
   return c;
 }
 
-static struct emuv_config (*const cases[])(void) = {dense, experts, prefill, long_context, zipf, captured};
+static struct emuv_config (*const cases[])(void) = {dense, experts, prefill, zipf, captured};
 enum { CASES = sizeof cases / sizeof *cases };
 
 struct scene {
@@ -215,8 +207,6 @@ static void test_the_planner_is_never_slower(void **unused)
       for (int low = 0; low < 2; low++) {
         struct emuv_config c = s.config;
         c.vram = s.workload.address_bytes * tenths / 10 + c.page_size;
-        c.hw.vram =
-            c.vram; /* nobody has more: layer-offload keeps its cache beside its limit where the card has room */
         if (low) c.ram = s.workload.address_bytes / 2;
         if (low) c.nvme = 2 * s.workload.address_bytes;
         planner_at(&s, &c);
