@@ -123,12 +123,20 @@ static bool is_better(const struct row *row, const struct row *than)
   return row->rate >= than->rate * (1 - TIE) && row->planner && !than->planner;
 }
 
+/* Everything is in VRAM, however it is run. */
+static bool fits_anyway(const struct row *row)
+{
+  return row->ok && !row->moves && !row->resident && row->config->vram >= row->footprint;
+}
+
 static int add_to_way(struct answer *a, const struct situation *s, struct row *row, struct emuv_err *err)
 {
   const struct emuv_config *c = row->config;
-  uint64_t hash = XXH3_64bits_withSeed(c->strategy, strlen(c->strategy), s->hash + row->yardstick);
+  bool fits = fits_anyway(row);
+  const char *strategy = fits ? "" : c->strategy, *policy = fits ? "" : c->policy;
+  uint64_t hash = XXH3_64bits_withSeed(strategy, strlen(strategy), s->hash + (row->yardstick && !fits));
   struct way *w;
-  hash = XXH3_64bits_withSeed(c->policy, strlen(c->policy), hash);
+  hash = XXH3_64bits_withSeed(policy, strlen(policy), hash);
   HASH_FIND(hh, a->ways, &hash, sizeof hash, w);
   if (w) {
     if (is_better(row, w->best->ok ? w->best : NULL)) w->best = row;
@@ -209,7 +217,7 @@ static const char *describe(const struct answer *a, const struct row *row, char 
 {
   const struct emuv_config *c = row->config;
   const struct emuv_strategy_ops *strategy = emuv_strategy_find(c->strategy);
-  if (row->ok && !row->moves && !row->resident) {
+  if (fits_anyway(row)) {
     (void)snprintf(buf, size, "anything: it fits");
     return buf;
   }

@@ -13,6 +13,7 @@
 #include "simulator/report.h"
 #include "simulator/scale.h"
 #include "simulator/schema.h"
+#include "simulator/simulate.h"
 #include "simulator/sweep.h"
 
 #include <argp.h>
@@ -67,12 +68,18 @@ struct arguments {
   bool fresh, json, csv, dry_run, schema;
 };
 
-static volatile sig_atomic_t interrupted;
+static atomic_bool interrupted; /* lock-free, so a handler may set it; threads read it */
 
 static void on_signal(int number)
 {
   (void)number;
-  interrupted = 1;
+  interrupted = true;
+}
+
+static bool is_folder(const char *path)
+{
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static void add_override(struct argp_state *state, struct arguments *a, const char *key, const char *value)
@@ -192,6 +199,7 @@ static int load_trace(const struct arguments *a, struct emuv_scenario *s, struct
 {
   char text[1024];
   emuv_text hardware = "";
+  if (is_folder(a->trace)) return emuv_err_set(err, EMUV_ERR_INPUT, "%s is a folder, not a trace", a->trace);
   if (access(a->trace, R_OK) != 0) return emuv_err_errno(err, EMUV_ERR_INPUT, "cannot read %s", a->trace);
   int rc = overrides_key(a, "hw.preset") ? 0 : emuv_scale_trace_hardware(a->trace, hardware, err);
   if (rc) return rc;
@@ -209,12 +217,6 @@ static int load(const struct arguments *a, struct emuv_scenario *s, struct emuv_
   const char *const *overrides = (const char *const *)a->overrides;
   if (a->scenario) return emuv_scenario_load(a->scenario, overrides, a->n_overrides, s, err);
   return load_trace(a, s, err);
-}
-
-static bool is_folder(const char *path)
-{
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* The folder of a file that is to be written. */
@@ -312,22 +314,41 @@ static int sweep(const struct arguments *a, const struct emuv_scenario *s, struc
   return print_answer(a, s, r, err);
 }
 
+/* Traces are read before anything is written: a damaged one must not leave a database. */
+static int check_traces(const struct emuv_scenario *s, struct emuv_err *err)
+{
+  const char *checked = "";
+  int rc = 0;
+  for (size_t i = 0; i < s->n_configs && !rc; i++) {
+    struct emuv_workload w;
+    const struct emuv_config *c = &s->configs[i];
+    if (strcmp(c->source, "trace") != 0 || strcmp(c->trace, checked) == 0) continue;
+    checked = c->trace;
+    rc = emuv_workload_build(c, &w, err);
+    if (!rc) emuv_workload_free(&w);
+  }
+  return rc;
+}
+
+static int simulate(const struct arguments *a, const struct emuv_scenario *s, struct emuv_err *err)
+{
+  struct emuv_results r = {0};
+  char path[PATH_MAX];
+  int rc = output_path(a, s->configs[0].scenario, path, sizeof path, err);
+  if (!rc) rc = emuv_results_open(path, &r, err);
+  if (!rc) rc = sweep(a, s, &r, err);
+  emuv_results_close(&r);
+  return rc;
+}
+
 static int run(const struct arguments *a, struct emuv_err *err)
 {
   struct emuv_scenario s;
-  struct emuv_results r = {0};
-  char path[PATH_MAX];
   int rc = load(a, &s, err);
   if (rc) return rc;
-  print_notes(&s);
-  if (a->dry_run) {
-    rc = dry_run(a, &s, err);
-  } else {
-    rc = output_path(a, s.configs[0].scenario, path, sizeof path, err);
-    if (!rc) rc = emuv_results_open(path, &r, err);
-    if (!rc) rc = sweep(a, &s, &r, err);
-    emuv_results_close(&r);
-  }
+  rc = check_traces(&s, err);
+  if (!rc) print_notes(&s);
+  if (!rc) rc = a->dry_run ? dry_run(a, &s, err) : simulate(a, &s, err);
   emuv_scenario_free(&s);
   return rc;
 }

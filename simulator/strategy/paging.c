@@ -259,11 +259,29 @@ static int run_slice(struct run *r, uint32_t index, struct emuv_err *err)
   return rc;
 }
 
+/* How long a channel has worked up to now: what is queued beyond belongs to the time to come. */
+static double busy_until_now(const struct run *r, const struct emuv_channel *channel)
+{
+  double queued = channel->free_ns - r->t.gpu_ns;
+  if (queued <= 0) return channel->busy_ns;
+  return queued < channel->busy_ns ? channel->busy_ns - queued : 0;
+}
+
+static double link_busy_ns(const struct run *r)
+{
+  return busy_until_now(r, &r->ram.read);
+}
+
+static double disk_busy_ns(const struct run *r)
+{
+  return busy_until_now(r, &r->nvme.read) + busy_until_now(r, &r->nvme.write);
+}
+
 static void start_timed_part(struct run *r)
 {
   r->start = r->pager.count;
-  r->link_start_ns = r->ram.read.busy_ns;
-  r->disk_start_ns = r->nvme.read.busy_ns + r->nvme.write.busy_ns;
+  r->link_start_ns = link_busy_ns(r);
+  r->disk_start_ns = disk_busy_ns(r);
 }
 
 static int run_steps(struct run *r, struct emuv_metrics *m, struct emuv_err *err)
@@ -284,6 +302,8 @@ static void report(const struct run *r, struct emuv_metrics *m)
 {
   const struct emuv_pager_counts *c = &r->pager.count, *s = &r->start;
   uint64_t page = r->how->page_bytes;
+  uint64_t used = c->ahead_used - s->ahead_used;
+  uint64_t carried = s->ahead_issued - s->ahead_used - s->ahead_wasted; /* loaded in the warm-up, not used there */
   m->accesses = c->accesses - s->accesses;
   m->hits = c->hits - s->hits;
   m->faults = c->faults - s->faults;
@@ -295,11 +315,11 @@ static void report(const struct run *r, struct emuv_metrics *m)
   m->nvme_read_bytes = (c->nvme_read - s->nvme_read) * page;
   m->nvme_write_bytes = (c->nvme_write - s->nvme_write) * page;
   m->prefetch_issued = c->ahead_issued - s->ahead_issued;
-  m->prefetch_used = c->ahead_used - s->ahead_used;
+  m->prefetch_used = used > carried ? used - carried : 0;
   m->evicted = c->evicted - s->evicted;
   m->peak_vram_bytes = r->pager.peak_used * page;
-  m->link_busy_s = (r->ram.read.busy_ns - r->link_start_ns) * 1e-9;
-  m->disk_busy_s = (r->nvme.read.busy_ns + r->nvme.write.busy_ns - r->disk_start_ns) * 1e-9;
+  m->link_busy_s = (link_busy_ns(r) - r->link_start_ns) * 1e-9;
+  m->disk_busy_s = (disk_busy_ns(r) - r->disk_start_ns) * 1e-9;
   emuv_timeline_report(&r->t, m);
 }
 
