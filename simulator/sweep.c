@@ -43,7 +43,7 @@ static void fail(struct sweep *s, int rc, const struct emuv_err *e)
 
 static bool stopped(const struct sweep *s)
 {
-  return s->options->stop && *s->options->stop;
+  return s->options->stop && atomic_load(s->options->stop);
 }
 
 /* A configuration that cannot run is a finding and gets a row; anything else ends the sweep. */

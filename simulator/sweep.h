@@ -8,11 +8,11 @@
 #include "simulator/results.h"
 #include "simulator/scenario.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 
 struct emuv_sweep_options {
-  int jobs;                    /* threads, >= 1 */
-  volatile sig_atomic_t *stop; /* non-zero: finish nothing new, return EMUV_ERR_INTERRUPTED; may be NULL */
+  int jobs;                /* threads, >= 1 */
+  const atomic_bool *stop; /* true: finish nothing new, return EMUV_ERR_INTERRUPTED; a signal may set it; may be NULL */
   /* begin: how many configurations there are to run and their whole cost (emuv_simulate_cost); done: one is stored.
    * Both are called by one thread at a time; may be NULL. */
   void (*begin)(void *arg, size_t n, double cost);

@@ -77,7 +77,7 @@ static int close_world(void **state)
 
 /* What the callbacks saw; asks for a stop after `stop_after` rows. */
 struct watch {
-  volatile sig_atomic_t stop;
+  atomic_bool stop;
   size_t announced, done, stop_after;
   double cost, cost_done;
 };
@@ -93,7 +93,7 @@ static void on_done(void *arg, double cost)
 {
   struct watch *w = arg;
   w->cost_done += cost;
-  if (++w->done == w->stop_after) w->stop = 1;
+  if (++w->done == w->stop_after) w->stop = true;
 }
 
 static int sweep(const struct world *w, const char *name, int jobs, struct watch *watch,
@@ -209,7 +209,7 @@ static void test_interrupted_and_resumed(void **state)
 static void test_stopped_before_it_began(void **state)
 {
   struct world *w = *state;
-  struct watch watch = {.stop = 1};
+  struct watch watch = {.stop = true};
   struct emuv_sweep_summary summary;
   assert_int_equal(sweep(w, "a", 3, &watch, &summary), EMUV_ERR_INTERRUPTED);
   assert_int_equal(summary.computed, 0);
