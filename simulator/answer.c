@@ -296,15 +296,15 @@ static void result_columns(const struct answer *a, struct emuv_table *t)
   char name[EMUV_TABLE_NAME];
   const char *unit = unit_of(a);
   emuv_table_column(t, a->sides ? "way to run it" : "best way to run it", 0);
-  emuv_table_column(t, "page", EMUV_TABLE_VARYING | EMUV_TABLE_RIGHT);
+  emuv_table_column(t, "page", EMUV_TABLE_VARYING | EMUV_TABLE_RIGHT | EMUV_TABLE_LATE);
   (void)snprintf(name, sizeof name, "%s%s/s", unit,
                  strcmp(unit, "access") == 0 ? "es"
                  : strcmp(unit, "work") == 0 ? ""
                                              : "s");
   emuv_table_column(t, name, EMUV_TABLE_RIGHT);
   emuv_table_column(t, "bound", EMUV_TABLE_RIGHT);
-  emuv_table_column(t, "by", 0);
-  emuv_table_column(t, "reached", EMUV_TABLE_RIGHT);
+  emuv_table_column(t, "by", EMUV_TABLE_OPTIONAL);
+  emuv_table_column(t, "of it", EMUV_TABLE_RIGHT);
   emuv_table_column(t, "limit", 0);
 }
 
@@ -410,28 +410,47 @@ static bool is_transformer(const struct answer *a)
   return is_constant(a, "source") && strcmp(a->rows[0].config->source, "transformer") == 0;
 }
 
-/* "llama70b: llama-2-70b, 130 GiB; hardware rtx-4090, context 4096, batch 1": what all rows have in common and a reader
- * wants to know. */
-static void print_heading(const struct answer *a, FILE *out)
+/* A line of parts with commas, broken where it is too wide. */
+struct line {
+  FILE *out;
+  int width, used;
+  const char *gap;
+};
+
+static void add_part(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add_part(struct line *l, const char *fmt, ...)
+{
+  char part[TEXT + 64];
+  va_list args;
+  va_start(args, fmt);
+  int n = vsnprintf(part, sizeof part, fmt, args);
+  va_end(args);
+  bool fits = !l->width || l->used + (int)strlen(l->gap) + n <= l->width;
+  l->used = fits ? l->used + (int)strlen(l->gap) + n : n + 2;
+  fprintf(l->out, "%s%s", fits ? l->gap : l->gap[0] == ',' ? ",\n  " : "\n  ", part);
+  l->gap = ", ";
+}
+
+/* "llama70b: llama-2-70b, needs 130 GiB, hardware rtx-4090, context 4096, batch 1": what all rows have in common and a
+ * reader wants to know. */
+static void print_heading(const struct answer *a, FILE *out, int width)
 {
   static const char *const wanted[] = {"hw.preset", "vram", "ram", "page_size", "weight_bits", "context", "batch"};
   enum { N_WANTED = sizeof wanted / sizeof wanted[0], N_ANY_SOURCE = 4 };
   size_t n, same = 1, needs = 1, n_wanted = is_transformer(a) ? N_WANTED : N_ANY_SOURCE;
   const struct emuv_option *options = emuv_config_options(&n);
   const struct row *row = &a->rows[0];
-  const char *gap = " ";
+  struct line l = {.out = out, .width = width, .gap = " "};
   char value[TEXT];
-  fprintf(out, "%s:", row->config->scenario);
+  l.used = fprintf(out, "%s:", row->config->scenario);
   while (same < a->n_rows && strcmp(a->rows[same].workload, row->workload) == 0) same++;
   while (needs < a->n_rows && a->rows[needs].footprint == row->footprint) needs++;
-  if (same == a->n_rows) fprintf(out, " %s", short_workload(row)), gap = ", ";
-  if (needs == a->n_rows)
-    fprintf(out, "%sneeds %s", gap, emuv_units_human_bytes((double)row->footprint, value, sizeof value)), gap = ", ";
+  if (same == a->n_rows) add_part(&l, "%s", short_workload(row));
+  if (needs == a->n_rows) add_part(&l, "needs %s", emuv_units_human_bytes((double)row->footprint, value, sizeof value));
   for (size_t i = 0; i < n_wanted; i++) {
     const struct emuv_option *key = emuv_option_find(options, n, wanted[i]);
-    if (!key || !is_worth_telling(a, key)) continue;
-    fprintf(out, "%s%s %s", gap, emuv_key_name(key), emuv_key_value(key, row->config, value, sizeof value));
-    gap = ", ";
+    if (key && is_worth_telling(a, key))
+      add_part(&l, "%s %s", emuv_key_name(key), emuv_key_value(key, row->config, value, sizeof value));
   }
   fputc('\n', out);
 }
@@ -484,7 +503,7 @@ int emuv_report_table(struct emuv_results *results, const struct emuv_scenario *
   if (!rc) rc = find_keys(&a, err);
   a.sides = a.n_ways <= MAX_WAYS;
   if (!rc && a.n_rows) {
-    print_heading(&a, out);
+    print_heading(&a, out, width);
     rc = a.sides ? print_sides(&a, out, width, err) : print_best(&a, out, width, err);
   }
   if (!rc) print_failures(&a, out);

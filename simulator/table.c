@@ -91,8 +91,9 @@ static int total_width(const struct emuv_table *t, const int *width)
 static void lay_out(const struct emuv_table *t, int limit, int *width)
 {
   for (size_t i = 0; i < t->n_columns; i++) width[i] = is_wanted(t, i) ? measure(t, i) : 0;
-  for (size_t i = 0; limit && i < t->n_columns && total_width(t, width) > limit; i++)
-    if (t->column[i].flags & EMUV_TABLE_OPTIONAL) width[i] = 0;
+  for (unsigned flag = EMUV_TABLE_OPTIONAL; limit && flag; flag = flag == EMUV_TABLE_OPTIONAL ? EMUV_TABLE_LATE : 0)
+    for (size_t i = 0; i < t->n_columns && total_width(t, width) > limit; i++)
+      if (t->column[i].flags & flag) width[i] = 0;
 }
 
 /* Blanks are kept back until something follows, so that no line ends in one. */

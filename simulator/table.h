@@ -17,6 +17,7 @@ enum emuv_table_flag {
   EMUV_TABLE_VARYING = 2,  /* left out when all of its cells are the same */
   EMUV_TABLE_OPTIONAL = 4, /* left out when the table is too wide, the first such column first */
   EMUV_TABLE_FILLED = 8,   /* left out when all of its cells are empty */
+  EMUV_TABLE_LATE = 16,    /* as OPTIONAL, after all of those */
 };
 
 struct emuv_table {
