@@ -196,7 +196,7 @@ static bool has_own_column(const struct emuv_option *key)
 
 static int find_keys(struct answer *a, struct emuv_err *err)
 {
-  a->configs = calloc(a->n_rows + 1, sizeof *a->configs);
+  a->configs = calloc(a->n_rows + 1, sizeof(void *));
   if (!a->configs) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for the answer");
   for (size_t i = 0; i < a->n_rows; i++) a->configs[i] = a->rows[i].config;
   a->n_varying =
@@ -478,17 +478,19 @@ static void print_failures(const struct answer *a, FILE *out)
 
 static void release(struct answer *a)
 {
-  struct situation *s, *next_situation;
-  struct way *w, *next_way;
-  HASH_ITER(hh, a->ways, w, next_way)
-  {
-    HASH_DEL(a->ways, w);
-    free(w);
-  }
-  HASH_ITER(hh, a->situations, s, next_situation)
-  {
-    HASH_DEL(a->situations, s);
+  struct situation *s = a->situations;
+  struct way *w = a->ways;
+  HASH_CLEAR(hh, a->situations); /* frees the tables; the entries stay linked */
+  HASH_CLEAR(hh, a->ways);
+  while (s) {
+    struct situation *rest = s->hh.next;
     free(s);
+    s = rest;
+  }
+  while (w) {
+    struct way *rest = w->hh.next;
+    free(w);
+    w = rest;
   }
   free(a->rows);
   free(a->configs);

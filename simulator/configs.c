@@ -32,7 +32,7 @@ static void fill_table(const struct emuv_scenario *s, const struct emuv_option *
 static int print_table(const struct emuv_scenario *s, FILE *out, struct emuv_err *err)
 {
   const struct emuv_option *keys[EMUV_KEYS_MAX];
-  const struct emuv_config **configs = calloc(s->n_configs + 1, sizeof *configs);
+  const struct emuv_config **configs = calloc(s->n_configs + 1, sizeof(void *));
   struct emuv_table t = {0};
   if (!configs) return no_memory(err, s->n_configs);
   for (size_t i = 0; i < s->n_configs; i++) configs[i] = &s->configs[i];

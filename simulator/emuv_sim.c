@@ -343,7 +343,7 @@ static int simulate(const struct arguments *a, const struct emuv_scenario *s, st
 
 static int run(const struct arguments *a, struct emuv_err *err)
 {
-  struct emuv_scenario s;
+  struct emuv_scenario s = {.n_configs = 0};
   int rc = load(a, &s, err);
   if (rc) return rc;
   rc = check_traces(&s, err);

@@ -32,9 +32,9 @@ static void begin(struct emuv_table *t, size_t n_columns)
   {                                                                                                                    \
     struct emuv_table t;                                                                                               \
     begin(&t, 2);                                                                                                      \
-    for (size_t i = 0; registry[i]; i++) {                                                                             \
-      emuv_table_cell(&t, "%s", registry[i]->name);                                                                    \
-      emuv_table_cell(&t, "%s", registry[i]->summary);                                                                 \
+    for (size_t i = 0; (registry)[i]; i++) {                                                                           \
+      emuv_table_cell(&t, "%s", (registry)[i]->name);                                                                  \
+      emuv_table_cell(&t, "%s", (registry)[i]->summary);                                                               \
     }                                                                                                                  \
     return print(&t, out, err);                                                                                        \
   }

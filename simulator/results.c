@@ -24,12 +24,14 @@ static const char create_runs[] = "CREATE TABLE IF NOT EXISTS runs ("
                                   "PRIMARY KEY (run_id)) WITHOUT ROWID";
 
 enum {
-  N_COLUMNS = 2 /* repetition, environment */
-#define COLUMN(name, type, value) +1
-#define MCOLUMN(name, type, value) +1
+#define COLUMN(name, type, value) AT_##name,
+#define MCOLUMN(name, type, value) AT_##name,
 #include "simulator/results_columns.h"
 #undef COLUMN
 #undef MCOLUMN
+  AT_repetition,
+  AT_environment,
+  N_COLUMNS
 };
 
 static const char create_rest[] =
