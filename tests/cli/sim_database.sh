@@ -86,6 +86,7 @@ cp db.sqlite closed/db.sqlite
 cp db.sqlite readonly/db.sqlite
 cp "$sim" bin/
 cp -R "$EMUV_SOURCE/scenarios" scenarios
+chmod -R a+rX scenarios
 chmod 444 readonly/db.sqlite closed/db.sqlite
 chmod 777 readonly
 chmod 555 closed
@@ -96,7 +97,7 @@ if [ "$(id -u)" -eq 0 ]; then
     as='setpriv --reuid=65534 --regid=65534 --clear-groups'
 fi
 if [ "$(id -u)" -ne 0 ] || [ -n "$as" ]; then
-  EMUV_DATA_DIR=$tmp/scenarios
+  EMUV_DATA_DIR=$tmp # the source tree may be closed to nobody
   export EMUV_DATA_DIR
   run db_readonly_file 1 $as "$tmp/bin/emuv-sim" s.yaml -o readonly/db.sqlite --policy clock
   run db_readonly_folder 1 $as "$tmp/bin/emuv-sim" s.yaml -o closed/new.sqlite
