@@ -97,15 +97,18 @@ if [ "$(id -u)" -eq 0 ]; then
     as='setpriv --reuid=65534 --regid=65534 --clear-groups'
 fi
 if [ "$(id -u)" -ne 0 ] || [ -n "$as" ]; then
-  EMUV_DATA_DIR=$tmp # the source tree may be closed to nobody
-  export EMUV_DATA_DIR
+  # The source tree may be closed to nobody, and with it the folder of a coverage build's counters.
+  mkdir -m 777 counters
+  EMUV_DATA_DIR=$tmp
+  GCOV_PREFIX=$tmp/counters
+  export EMUV_DATA_DIR GCOV_PREFIX
   run db_readonly_file 1 $as "$tmp/bin/emuv-sim" s.yaml -o readonly/db.sqlite --policy clock
   run db_readonly_folder 1 $as "$tmp/bin/emuv-sim" s.yaml -o closed/new.sqlite
   run db_readonly_both 1 $as "$tmp/bin/emuv-sim" s.yaml -o closed/db.sqlite --policy clock
   # What is done can be read there.
   status 0 $as "$tmp/bin/emuv-sim" compare closed/db.sqlite readonly/db.sqlite
   has out '2 rows compared: 2 same'
-  unset EMUV_DATA_DIR
+  unset EMUV_DATA_DIR GCOV_PREFIX
   unchanged readonly/db.sqlite
   [ ! -e closed/new.sqlite ] || fail 'a database in a closed folder'
   chmod 755 closed
