@@ -2,9 +2,10 @@
 /* See cupti_api.h. */
 #include "tracer/inject/cupti_api.h"
 
+#include "tracer/inject/inject.h"
+
 #include <dlfcn.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,17 +35,6 @@ static void *open_by_name(int flags)
   return NULL;
 }
 
-/* The folder of a loaded object that holds the symbol; "" when not known. */
-static void folder_of(const void *symbol, char folder[PATH_MAX])
-{
-  Dl_info info;
-  folder[0] = '\0';
-  if (!dladdr(symbol, &info) || !info.dli_fname || strlen(info.dli_fname) >= PATH_MAX) return;
-  strcpy(folder, info.dli_fname);
-  char *slash = strrchr(folder, '/');
-  if (slash) *slash = '\0';
-}
-
 /* pip puts CUPTI beside the other CUDA libraries or in a sibling package of theirs. */
 static void *open_beside_cudart(void)
 {
@@ -53,7 +43,7 @@ static void *open_beside_cudart(void)
   if (!cudart) cudart = dlopen("libcudart.so.12", RTLD_LAZY | RTLD_NOLOAD);
   void *symbol = cudart ? dlsym(cudart, "cudaGetDevice") : NULL;
   if (!symbol) return NULL;
-  folder_of(symbol, folder);
+  emuv_inject_folder_of(symbol, folder);
   void *library = open_in(folder);
   if (!library && snprintf(path, sizeof path, "%s/../../cuda_cupti/lib", folder) < (int)sizeof path)
     library = open_in(path);
@@ -67,19 +57,11 @@ static void *open_cupti(void)
   void *library = open_by_name(RTLD_NOLOAD);
   if (!library) library = open_beside_cudart();
   if (!library) library = open_by_name(0);
-  folder_of((const void *)&toolkit_folders, folder);
+  emuv_inject_folder_of((const void *)&toolkit_folders, folder);
   if (!library) library = open_in(folder);
   for (size_t i = 0; !library && i < sizeof toolkit_folders / sizeof *toolkit_folders; i++)
     library = open_in(toolkit_folders[i]);
   return library;
-}
-
-/* Writes the address of a function to the pointer at *slot, as POSIX allows (dlsym gives an object pointer). */
-static bool find(void *library, const char *name, void *slot)
-{
-  void *symbol = dlsym(library, name);
-  memcpy(slot, &symbol, sizeof symbol);
-  return symbol != NULL;
 }
 
 /* The name of a required function that is not there, or NULL. */
@@ -87,7 +69,7 @@ static const char *find_cupti_functions(struct emuv_cupti_api *api, void *librar
 {
   const char *missing = NULL;
 #define FIND(name, required)                                                                                           \
-  if (!find(library, #name, &api->name) && (required)) missing = #name;
+  if (!emuv_inject_find(library, #name, &api->name) && (required)) missing = #name;
   EMUV_CUPTI_FUNCTIONS(FIND)
 #undef FIND
   return missing;
@@ -95,7 +77,7 @@ static const char *find_cupti_functions(struct emuv_cupti_api *api, void *librar
 
 static void find_driver_functions(struct emuv_cupti_api *api, void *library)
 {
-#define FIND(name) find(library, #name, &api->name);
+#define FIND(name) emuv_inject_find(library, #name, &api->name);
   EMUV_DRIVER_FUNCTIONS(FIND)
 #undef FIND
 }

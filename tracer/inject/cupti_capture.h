@@ -14,6 +14,7 @@
 #include "tracer/format/writer.h"
 #include "tracer/inject/correlations.h"
 #include "tracer/inject/cupti_api.h"
+#include "tracer/inject/inject.h"
 #include "tracer/inject/operands.h"
 
 #include <pthread.h>
@@ -48,15 +49,6 @@ struct emuv_call {
   bool per_thread; /* the variant whose default stream is the thread's */
 };
 typedef void emuv_call_handler(const struct emuv_call *call, const void *params);
-
-/* cupti_main.c */
-uint64_t emuv_capture_now_ns(void);
-uint32_t emuv_capture_tid(void);
-/* Brackets each use of the capture by a callback: false when it is off, and then no leave. */
-bool emuv_capture_enter(void);
-void emuv_capture_leave(void);
-/* One line on stderr, "emuv-trace: ...". */
-void emuv_capture_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* cupti_calls.c: the table of driver calls. */
 int emuv_calls_enable(CUpti_SubscriberHandle subscriber);
