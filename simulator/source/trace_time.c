@@ -74,7 +74,8 @@ static void take_wait(struct clock *c, const struct emuv_trace_sync *s, struct e
   if (done > s->enter_ns) catch_up(c, previous);
 }
 
-/* Copies that return after they are done: asked for, or back to the host, or staged from memory that is not pinned. */
+/* Copies that return after they are done: asked for, or back to the host, or staged from memory that is not pinned.
+ * None inside a graph is waited for by the call. */
 static bool call_waits(const struct emuv_trace_data *d, const struct emuv_trace_call *call)
 {
   uint32_t flags = 0;
@@ -85,6 +86,7 @@ static bool call_waits(const struct emuv_trace_data *d, const struct emuv_trace_
   } else if (call->type == EMUV_TRACE_SET) {
     flags = d->sets[call->index].flags;
   }
+  if (flags & EMUV_TRACE_FLAG_GRAPH) return false;
   return flags & EMUV_TRACE_FLAG_SYNC || (often && call->end_ns && call->end_ns <= call->exit_ns);
 }
 

@@ -80,13 +80,14 @@ static void codes_are_documented(void **state)
 {
   (void)state;
   expect_codes("allocation.kind", emuv_trace_memory_names, EMUV_TRACE_MEMORY_KINDS);
-  expect_codes("copy.kind", emuv_trace_copy_names, EMUV_TRACE_COPY_KINDS);
+  expect_codes("copy.kind, graph_node.copy_kind", emuv_trace_copy_names, EMUV_TRACE_COPY_KINDS);
   expect_codes("operand.access", emuv_trace_access_names, EMUV_TRACE_ACCESS_KINDS);
   expect_codes("operand.provenance", emuv_trace_provenance_names, EMUV_TRACE_PROVENANCES);
-  expect_codes("launch.class, operand.class", emuv_trace_class_names, EMUV_TRACE_CLASSES);
+  expect_codes("launch.class, operand.class, graph_node.class", emuv_trace_class_names, EMUV_TRACE_CLASSES);
   expect_codes("range.kind", emuv_trace_range_names, EMUV_TRACE_RANGE_KINDS);
   expect_codes("sync.kind", emuv_trace_sync_names, EMUV_TRACE_SYNC_KINDS);
   expect_codes("gap.why", emuv_trace_gap_names, EMUV_TRACE_GAP_WHYS);
+  expect_codes("graph_node.kind", emuv_trace_node_names, EMUV_TRACE_NODE_KINDS);
   expect_codes("verdict.status", emuv_trace_status_names, EMUV_TRACE_STATUSES);
 }
 

@@ -141,6 +141,7 @@ static void typed_calls_write_their_type(void **state)
   emuv_trace_writer_gap(w, &(struct emuv_trace_gap){.count = 10});
   emuv_trace_writer_drop(w, &(struct emuv_trace_drop){.count = 11});
   emuv_trace_writer_tag(w, &(struct emuv_trace_tag){.bytes = 12});
+  emuv_trace_writer_graph_node(w, &(struct emuv_trace_graph_node){.graph = 13});
   assert_int_equal(emuv_trace_writer_append(w, &(struct emuv_trace_record){.type = EMUV_TRACE_TYPES}), EMUV_ERR_RANGE);
   assert_int_equal(emuv_trace_writer_append(w, &(struct emuv_trace_record){.type = 0}), EMUV_ERR_RANGE);
   close_writer(w);

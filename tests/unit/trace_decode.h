@@ -12,6 +12,8 @@ struct decode {
   uint64_t matrix_bytes; /* each layer has two, which lie side by side in one segment twice as large as needed */
   uint64_t launch_host_ns, kernel_ns;
   bool nvtx, late_times, growing_cache;
+  bool graph;            /* the launches of a token are one launch of a CUDA graph */
+  uint32_t timed_graphs; /* the first so many have times per node, the others one for the whole; 0 = all */
   /* filled by decode_write: */
   uint64_t weight_bytes;
   uint64_t token_begin_ns[256], end_ns;
@@ -19,9 +21,18 @@ struct decode {
   struct emuv_trace_writer *w;
   uint64_t host, device, next_allocation, sequence;
   uint32_t kernels[8], text_token;
+  bool recording; /* launches become nodes of the graph */
+  uint32_t n_nodes, nodes;
+  uint64_t node_ns[1024];
 };
 
-enum { DECODE_LATENCY_NS = 4000, DECODE_PAUSE_NS = 900, DECODE_SAMPLING_NS = 150000, DECODE_ACTIVATION = 8192 };
+enum {
+  DECODE_LATENCY_NS = 4000,
+  DECODE_PAUSE_NS = 900,
+  DECODE_SAMPLING_NS = 150000,
+  DECODE_ACTIVATION = 8192,
+  DECODE_NODE = 500
+};
 
 static inline uint64_t decode_allocate(struct decode *d, uint64_t bytes)
 {
@@ -40,9 +51,30 @@ static inline void decode_device(struct decode *d, uint64_t busy, uint64_t *star
   d->device = *end = *start + busy;
 }
 
+static inline void decode_node(struct decode *d, uint32_t kernel, uint64_t busy,
+                               const struct emuv_trace_operand *operands, uint32_t n)
+{
+  const struct emuv_trace_graph_node node = {.graph = 1,
+                                             .node = DECODE_NODE + d->n_nodes,
+                                             .index = d->n_nodes,
+                                             .nodes = d->nodes,
+                                             .kind = EMUV_TRACE_NODE_LAUNCH,
+                                             .kernel = d->kernels[kernel],
+                                             .cls = EMUV_TRACE_CLASS_EXACT,
+                                             .n_operands = n,
+                                             .operands = operands};
+  assert_in_range(d->n_nodes, 0, sizeof d->node_ns / sizeof *d->node_ns - 1);
+  d->node_ns[d->n_nodes++] = busy;
+  assert_int_equal(emuv_trace_writer_graph_node(d->w, &node), 0);
+}
+
 static inline void decode_launch(struct decode *d, uint32_t kernel, uint64_t busy,
                                  const struct emuv_trace_operand *operands, uint32_t n)
 {
+  if (d->recording) {
+    decode_node(d, kernel, busy, operands, n);
+    return;
+  }
   struct emuv_trace_launch l = {.sequence = ++d->sequence, .kernel = d->kernels[kernel], .tid = 1, .stream = 7};
   l.correlation = 100 + d->sequence * 2;
   l.enter_ns = d->host + d->launch_host_ns * 3 / 4;
@@ -118,6 +150,41 @@ static inline void decode_layers(struct decode *d, uint32_t first_kernel)
   }
 }
 
+static inline void decode_work(struct decode *d)
+{
+  decode_layers(d, 3);
+  struct emuv_trace_operand logits = decode_exact(d->layers + 1, 65536, 4, EMUV_TRACE_ACCESS_WRITE);
+  decode_launch(d, 7, d->kernel_ns / 4, &logits, 1);
+}
+
+/* One call; the device runs the nodes one after the other. */
+static inline void decode_graph(struct decode *d, uint32_t token)
+{
+  if (d->n_nodes == 0) {
+    d->recording = true;
+    d->nodes = 4 * d->layers + 1;
+    decode_work(d);
+    d->recording = false;
+  }
+  struct emuv_trace_launch l = {.sequence = d->sequence + 1, .flags = EMUV_TRACE_FLAG_GRAPH, .tid = 1, .stream = 7};
+  d->sequence += d->n_nodes;
+  l.correlation = 100 + l.sequence * 2;
+  l.graph = 1;
+  l.cls = EMUV_TRACE_CLASS_GAP;
+  l.enter_ns = d->host + d->launch_host_ns * 3 / 4;
+  l.exit_ns = d->host += d->launch_host_ns;
+  assert_int_equal(emuv_trace_writer_launch(d->w, &l), 0);
+  struct emuv_trace_gpu_time whole = {.correlation = l.correlation, .stream = 7};
+  for (uint32_t i = 0; i < d->n_nodes; i++) {
+    struct emuv_trace_gpu_time g = {.correlation = l.correlation, .graph_node = DECODE_NODE + i, .stream = 7};
+    decode_device(d, d->node_ns[i], &g.start_ns, &g.end_ns);
+    if (i == 0) whole.start_ns = g.start_ns;
+    whole.end_ns = g.end_ns;
+    if (d->timed_graphs == 0 || token < d->timed_graphs) assert_int_equal(emuv_trace_writer_gpu_time(d->w, &g), 0);
+  }
+  if (d->timed_graphs && token >= d->timed_graphs) assert_int_equal(emuv_trace_writer_gpu_time(d->w, &whole), 0);
+}
+
 static inline void decode_token(struct decode *d, uint32_t t)
 {
   d->token_begin_ns[t] = d->host;
@@ -132,9 +199,10 @@ static inline void decode_token(struct decode *d, uint32_t t)
     decode_launch(d, 6, d->kernel_ns / 4, &o, 1);
     emuv_trace_writer_free(d->w, &(struct emuv_trace_free){.id = id, .ns = d->host});
   }
-  decode_layers(d, 3);
-  struct emuv_trace_operand logits = decode_exact(act, 65536, 4, EMUV_TRACE_ACCESS_WRITE);
-  decode_launch(d, 7, d->kernel_ns / 4, &logits, 1);
+  if (d->graph)
+    decode_graph(d, t);
+  else
+    decode_work(d);
   decode_copy(d, EMUV_TRACE_COPY_D2H, act, 65536, 4);
   struct emuv_trace_sync s = {.enter_ns = d->host + 500, .kind = EMUV_TRACE_SYNC_STREAM, .tid = 1, .stream = 7};
   s.exit_ns = d->host += 2000;

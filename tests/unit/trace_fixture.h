@@ -67,10 +67,16 @@ static inline struct emuv_trace_record fixture_record(struct emuv_rng *rng, uint
   memset(&r, 0, sizeof r);
   r.type = type;
   fixture_fill(rng, &emuv_trace_schemas[type], &r.u);
-  if (type != EMUV_TRACE_LAUNCH) return r;
-  r.u.launch.n_operands = (uint32_t)emuv_rng_below(rng, FIXTURE_OPERANDS + 1);
-  for (uint32_t i = 0; i < r.u.launch.n_operands; i++) fixture_fill(rng, &emuv_trace_schema_operand, &operands[i]);
-  r.u.launch.operands = operands;
+  if (!emuv_trace_has_operands(type)) return r;
+  const uint32_t n = (uint32_t)emuv_rng_below(rng, FIXTURE_OPERANDS + 1);
+  for (uint32_t i = 0; i < n; i++) fixture_fill(rng, &emuv_trace_schema_operand, &operands[i]);
+  if (type == EMUV_TRACE_LAUNCH) {
+    r.u.launch.n_operands = n;
+    r.u.launch.operands = operands;
+  } else {
+    r.u.graph_node.n_operands = n;
+    r.u.graph_node.operands = operands;
+  }
   return r;
 }
 
@@ -86,10 +92,10 @@ static inline void fixture_same(const struct emuv_trace_record *a, const struct 
 {
   assert_int_equal(a->type, b->type);
   fixture_same_fields(&emuv_trace_schemas[a->type], &a->u, &b->u);
-  if (a->type != EMUV_TRACE_LAUNCH) return;
-  assert_int_equal(a->u.launch.n_operands, b->u.launch.n_operands);
-  for (uint32_t i = 0; i < a->u.launch.n_operands; i++)
-    fixture_same_fields(&emuv_trace_schema_operand, &a->u.launch.operands[i], &b->u.launch.operands[i]);
+  uint32_t n, n_b;
+  const struct emuv_trace_operand *x = emuv_trace_record_operands(a, &n), *y = emuv_trace_record_operands(b, &n_b);
+  assert_int_equal(n, n_b);
+  for (uint32_t i = 0; i < n; i++) fixture_same_fields(&emuv_trace_schema_operand, &x[i], &y[i]);
 }
 
 #endif

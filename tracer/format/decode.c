@@ -88,8 +88,8 @@ static bool operands_reserve(struct emuv_decoder *d, uint64_t n)
 }
 
 /* A launch starts with the number of its operands and the number of fields of each. */
-static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *n, const uint8_t *p, const uint8_t *end,
-                                    const char **what)
+static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *channels, uint64_t *n, const uint8_t *p,
+                                    const uint8_t *end, const char **what)
 {
   uint64_t fields;
   *what = "a launch's operands are malformed in the block";
@@ -97,7 +97,7 @@ static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *n, const u
   if (*n > EMUV_TRACE_OPERANDS_MAX || (*n && (fields == 0 || fields > (uint64_t)(end - p) / *n))) return NULL;
   if (!operands_reserve(d, *n)) return *what = out_of_memory, NULL;
   for (uint64_t i = 0; i < *n && p; i++)
-    p = emuv_trace_decode(&emuv_trace_schema_operand, fields, &d->operands[i], d->channels, p, end);
+    p = emuv_trace_decode(&emuv_trace_schema_operand, fields, &d->operands[i], channels, p, end);
   return p;
 }
 
@@ -105,13 +105,19 @@ static const char *record_read(struct emuv_decoder *d, struct emuv_trace_record 
                                const uint8_t *end)
 {
   const char *what = "a record is malformed in the block";
-  uint64_t n_operands = 0;
-  if (r->type == EMUV_TRACE_LAUNCH && !(p = operands_read(d, &n_operands, p, end, &what))) return what;
+  uint64_t n_operands = 0, own[EMUV_CHANNELS] = {0};
+  const bool node = r->type == EMUV_TRACE_GRAPH_NODE;
+  if (emuv_trace_has_operands(r->type) && !(p = operands_read(d, node ? own : d->channels, &n_operands, p, end, &what)))
+    return what;
   if (!emuv_trace_decode(&emuv_trace_schemas[r->type], EMUV_FIELDS_TO_END, &r->u, d->channels, p, end))
     return "a record is malformed in the block";
   if (r->type == EMUV_TRACE_LAUNCH) {
     r->u.launch.n_operands = (uint32_t)n_operands;
     r->u.launch.operands = d->operands;
+  }
+  if (node) {
+    r->u.graph_node.n_operands = (uint32_t)n_operands;
+    r->u.graph_node.operands = d->operands;
   }
   return NULL;
 }

@@ -3,70 +3,64 @@
  * file does not keep that order, the array is sorted once. */
 #include "tracer/format/load.h"
 
+#include "tracer/format/graphs.h"
 #include "tracer/format/input.h"
+#include "tracer/format/push.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
-enum { GROW_MIN = 64, HASH_CHUNK = 1 << 20 };
-
-static bool grow(void **array, size_t n, size_t size)
-{
-  if (n & (n - 1) || (n && n < GROW_MIN)) return true;
-  size_t cap = n < GROW_MIN ? GROW_MIN : 2 * n;
-  void *grown = realloc(*array, cap * size);
-  if (grown) *array = grown;
-  return grown != NULL;
-}
-
-/* Appends one element; capacity doubles whenever the count reaches a power of two. */
-#define PUSH(d, array, value)                                                                                          \
-  (grow((void **)&(d)->array, (d)->n_##array, sizeof *(d)->array) ? ((d)->array[(d)->n_##array++] = (value), true)     \
-                                                                  : false)
+enum { HASH_CHUNK = 1 << 20 };
 
 static bool push_event(struct emuv_trace_data *d, uint32_t type, size_t n)
 {
   struct emuv_trace_event e = {.type = type, .index = (uint32_t)(n - 1)};
-  return PUSH(d, events, e);
+  return EMUV_PUSH(d, events, e);
 }
 
-static bool push_launch(struct emuv_trace_data *d, const struct emuv_trace_launch *launch)
+static bool push_launch(struct emuv_trace_data *d, struct emuv_graphs *graphs, const struct emuv_trace_launch *launch)
 {
+  struct emuv_graph *graph = emuv_graphs_find(graphs, d, launch);
+  if (graph) return emuv_graphs_expand(graphs, d, graph, launch);
   for (uint32_t i = 0; i < launch->n_operands; i++)
-    if (!PUSH(d, operands, launch->operands[i])) return false;
-  if (!PUSH(d, launches, *launch)) return false;
+    if (!EMUV_PUSH(d, operands, launch->operands[i])) return false;
+  if (!EMUV_PUSH(d, launches, *launch)) return false;
+  d->launches[d->n_launches - 1].operands = NULL; /* until link_operands */
   return push_event(d, EMUV_TRACE_LAUNCH, d->n_launches);
 }
 
-static bool push_record(struct emuv_trace_data *d, const struct emuv_trace_record *r)
+static bool push_record(struct emuv_trace_data *d, struct emuv_graphs *graphs, const struct emuv_trace_record *r)
 {
   struct emuv_trace_life life = {.a = r->u.allocation};
   switch (r->type) {
-  case EMUV_TRACE_ENVIRONMENT: return PUSH(d, environment, r->u.environment);
-  case EMUV_TRACE_PROCESS: return PUSH(d, processes, r->u.process);
-  case EMUV_TRACE_THREAD: return PUSH(d, threads, r->u.thread);
-  case EMUV_TRACE_GPU_TIME: return PUSH(d, gpu_times, r->u.gpu_time);
-  case EMUV_TRACE_ALLOCATION: return PUSH(d, allocations, life) && push_event(d, r->type, d->n_allocations);
-  case EMUV_TRACE_FREE: return PUSH(d, frees, r->u.free) && push_event(d, r->type, d->n_frees);
-  case EMUV_TRACE_COPY: return PUSH(d, copies, r->u.copy) && push_event(d, r->type, d->n_copies);
-  case EMUV_TRACE_SET: return PUSH(d, sets, r->u.set) && push_event(d, r->type, d->n_sets);
-  case EMUV_TRACE_LAUNCH: return push_launch(d, &r->u.launch);
-  case EMUV_TRACE_RANGE: return PUSH(d, ranges, r->u.range) && push_event(d, r->type, d->n_ranges);
-  case EMUV_TRACE_SYNC: return PUSH(d, syncs, r->u.sync) && push_event(d, r->type, d->n_syncs);
-  case EMUV_TRACE_GAP: return PUSH(d, gaps, r->u.gap) && push_event(d, r->type, d->n_gaps);
-  case EMUV_TRACE_DROP: return PUSH(d, drops, r->u.drop) && push_event(d, r->type, d->n_drops);
-  default: return PUSH(d, tags, r->u.tag) && push_event(d, r->type, d->n_tags);
+  case EMUV_TRACE_ENVIRONMENT: return EMUV_PUSH(d, environment, r->u.environment);
+  case EMUV_TRACE_PROCESS: return EMUV_PUSH(d, processes, r->u.process);
+  case EMUV_TRACE_THREAD: return EMUV_PUSH(d, threads, r->u.thread);
+  case EMUV_TRACE_GPU_TIME: return EMUV_PUSH(d, gpu_times, r->u.gpu_time);
+  case EMUV_TRACE_ALLOCATION: return EMUV_PUSH(d, allocations, life) && push_event(d, r->type, d->n_allocations);
+  case EMUV_TRACE_FREE: return EMUV_PUSH(d, frees, r->u.free) && push_event(d, r->type, d->n_frees);
+  case EMUV_TRACE_COPY: return EMUV_PUSH(d, copies, r->u.copy) && push_event(d, r->type, d->n_copies);
+  case EMUV_TRACE_SET: return EMUV_PUSH(d, sets, r->u.set) && push_event(d, r->type, d->n_sets);
+  case EMUV_TRACE_LAUNCH: return push_launch(d, graphs, &r->u.launch);
+  case EMUV_TRACE_RANGE: return EMUV_PUSH(d, ranges, r->u.range) && push_event(d, r->type, d->n_ranges);
+  case EMUV_TRACE_SYNC: return EMUV_PUSH(d, syncs, r->u.sync) && push_event(d, r->type, d->n_syncs);
+  case EMUV_TRACE_GAP: return EMUV_PUSH(d, gaps, r->u.gap) && push_event(d, r->type, d->n_gaps);
+  case EMUV_TRACE_DROP: return EMUV_PUSH(d, drops, r->u.drop) && push_event(d, r->type, d->n_drops);
+  case EMUV_TRACE_GRAPH_NODE: return emuv_graphs_add(graphs, d, &r->u.graph_node);
+  default: return EMUV_PUSH(d, tags, r->u.tag) && push_event(d, r->type, d->n_tags);
   }
 }
 
-/* Once the array no longer moves. Operands were appended in the order of their launches. */
+/* Once the array no longer moves. Operands were appended in the order of their launches; those of graphs' nodes have
+ * their place already. */
 static void link_operands(struct emuv_trace_data *d)
 {
   size_t first = 0;
   for (size_t i = 0; i < d->n_launches; i++) {
     struct emuv_trace_launch *l = &d->launches[i];
-    l->operands = l->n_operands ? d->operands + first : NULL;
+    if (l->operands || l->n_operands == 0) continue;
+    l->operands = d->operands + first;
     first += l->n_operands;
   }
 }
@@ -121,120 +115,28 @@ static void join_frees(struct emuv_trace_data *d)
   }
 }
 
-/* ---- device times ---- */
-
-static int compare_times(const struct emuv_trace_gpu_time *x, uint64_t correlation, uint64_t node)
-{
-  if (x->correlation != correlation) return x->correlation < correlation ? -1 : 1;
-  return (x->graph_node > node) - (x->graph_node < node);
-}
-
-static int by_correlation(const void *a, const void *b)
-{
-  const struct emuv_trace_gpu_time *x = a, *y = b;
-  int c = compare_times(x, y->correlation, y->graph_node);
-  return c ? c : (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
-}
-
-/* Sorted copy of the times, and which are taken. */
-struct times {
-  struct emuv_trace_gpu_time *t;
-  uint8_t *taken;
-  size_t n;
-};
-
-/* The first time of (correlation, node) or later. */
-static size_t find_time(const struct times *times, uint64_t correlation, uint64_t node)
-{
-  size_t lo = 0, hi = times->n;
-  while (lo < hi) {
-    size_t mid = lo + (hi - lo) / 2;
-    if (compare_times(&times->t[mid], correlation, node) < 0)
-      lo = mid + 1;
-    else
-      hi = mid;
-  }
-  return lo;
-}
-
-static void join_time(struct emuv_trace_data *d, struct times *times, uint64_t correlation, uint64_t node,
-                      uint64_t *start, uint64_t *end)
-{
-  if (*end) return;
-  size_t i = find_time(times, correlation, node);
-  while (i < times->n && times->taken[i]) i++;
-  if (i < times->n && compare_times(&times->t[i], correlation, node) == 0) {
-    times->taken[i] = 1;
-    *start = times->t[i].start_ns;
-    *end = times->t[i].end_ns;
-    d->unmatched_times--;
-  }
-  d->untimed += *end == 0;
-}
-
-/* A launch that stands for a whole graph lasts from the start of its first node to the end of its last. */
-static void join_graph(struct emuv_trace_data *d, struct times *times, struct emuv_trace_launch *l)
-{
-  if (l->end_ns) return;
-  for (size_t i = find_time(times, l->correlation, 0); i < times->n && times->t[i].correlation == l->correlation; i++) {
-    if (times->taken[i]) continue;
-    times->taken[i] = 1;
-    d->unmatched_times--;
-    if (l->end_ns == 0 || times->t[i].start_ns < l->start_ns) l->start_ns = times->t[i].start_ns;
-    if (times->t[i].end_ns > l->end_ns) l->end_ns = times->t[i].end_ns;
-  }
-  d->untimed += l->end_ns == 0;
-}
-
-static void join_launch(struct emuv_trace_data *d, struct times *times, struct emuv_trace_launch *l)
-{
-  if (l->flags & EMUV_TRACE_FLAG_GRAPH && l->graph_node == 0)
-    join_graph(d, times, l);
-  else
-    join_time(d, times, l->correlation, l->graph_node, &l->start_ns, &l->end_ns);
-}
-
-static int join_times(struct emuv_trace_data *d, struct emuv_err *err)
-{
-  struct times times = {.n = d->n_gpu_times};
-  times.t = malloc((times.n + 1) * sizeof *times.t);
-  times.taken = calloc(times.n + 1, 1);
-  int code = times.t && times.taken ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for device times");
-  if (code == 0) {
-    if (times.n) memcpy(times.t, d->gpu_times, times.n * sizeof *times.t);
-    qsort(times.t, times.n, sizeof *times.t, by_correlation);
-    d->unmatched_times = times.n;
-    for (size_t i = 0; i < d->n_launches; i++) join_launch(d, &times, &d->launches[i]);
-    for (size_t i = 0; i < d->n_copies; i++)
-      join_time(d, &times, d->copies[i].correlation, 0, &d->copies[i].start_ns, &d->copies[i].end_ns);
-    for (size_t i = 0; i < d->n_sets; i++)
-      join_time(d, &times, d->sets[i].correlation, 0, &d->sets[i].start_ns, &d->sets[i].end_ns);
-  }
-  free(times.t);
-  free(times.taken);
-  return code;
-}
-
 /* ---- interface ---- */
 
-static int read_all(struct emuv_trace_data *d, struct emuv_err *err)
+static int read_all(struct emuv_trace_data *d, struct emuv_graphs *graphs, struct emuv_err *err)
 {
   struct emuv_trace_record r;
   int got;
   while ((got = emuv_trace_reader_next(d->reader, &r, err)) > 0)
-    if (!push_record(d, &r)) return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace");
+    if (!push_record(d, graphs, &r)) return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace");
   return got;
 }
 
 static int load(struct emuv_trace_data *d, struct emuv_err *err)
 {
-  int code = read_all(d, err);
+  struct emuv_graphs graphs = {0};
+  int code = read_all(d, &graphs, err);
   if (code == 0) {
     d->state = *emuv_trace_reader_state(d->reader);
     link_operands(d);
     join_frees(d);
-    code = join_times(d, err);
+    code = emuv_times_join(d, &graphs, err);
   }
+  emuv_graphs_free(&graphs);
   if (code) emuv_trace_data_free(d);
   return code;
 }
@@ -258,9 +160,10 @@ int emuv_trace_load_memory(const void *data, size_t n, const char *name, struct 
 
 void emuv_trace_data_free(struct emuv_trace_data *d)
 {
-  void *arrays[] = {d->environment, d->processes, d->threads,   d->allocations, d->frees, d->copies,
-                    d->sets,        d->launches,  d->gpu_times, d->ranges,      d->syncs, d->gaps,
-                    d->drops,       d->tags,      d->operands,  d->events};
+  for (size_t i = 0; i < d->n_graph_nodes; i++) free((void *)(uintptr_t)d->graph_nodes[i].operands);
+  void *arrays[] = {d->environment, d->processes, d->threads,   d->allocations, d->frees,      d->copies,
+                    d->sets,        d->launches,  d->gpu_times, d->ranges,      d->syncs,      d->gaps,
+                    d->drops,       d->tags,      d->operands,  d->events,      d->graph_nodes};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free(arrays[i]);
   emuv_trace_reader_close(d->reader);
   *d = (struct emuv_trace_data){0};

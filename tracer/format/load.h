@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A whole trace in memory: records by type, device times joined to the calls, frees joined to the allocations. What the
- * reports, exporters and the simulator work on. Owned by the caller of emuv_trace_load; read-only afterwards, from any
- * thread. About 250 bytes per launch. */
+ * reports, exporters and the simulator work on. A launch of a CUDA graph is expanded into the calls of its nodes. Owned
+ * by the caller of emuv_trace_load; read-only afterwards, from any thread. About 250 bytes per launch. */
 #ifndef EMUV_FORMAT_LOAD_H
 #define EMUV_FORMAT_LOAD_H
 
@@ -13,7 +13,7 @@
 
 /* One record of the file, in file order. */
 struct emuv_trace_event {
-  uint32_t type;  /* enum emuv_trace_type: all but GPU_TIME, ENVIRONMENT, PROCESS, THREAD */
+  uint32_t type;  /* enum emuv_trace_type: all but GPU_TIME, ENVIRONMENT, PROCESS, THREAD, GRAPH_NODE */
   uint32_t index; /* in the array of that type */
 };
 
@@ -33,19 +33,22 @@ struct emuv_trace_data {
   struct emuv_trace_free *frees;
   struct emuv_trace_copy *copies;
   struct emuv_trace_set *sets;
-  struct emuv_trace_launch *launches; /* operands point into `operands` */
+  struct emuv_trace_launch *launches; /* operands point into `operands`, or are those of a graph's node */
   struct emuv_trace_gpu_time *gpu_times;
   struct emuv_trace_range *ranges;
   struct emuv_trace_sync *syncs;
   struct emuv_trace_gap *gaps;
   struct emuv_trace_drop *drops;
   struct emuv_trace_tag *tags;
+  struct emuv_trace_graph_node *graph_nodes; /* each owns its operands */
   struct emuv_trace_operand *operands;
   struct emuv_trace_event *events;
   size_t n_environment, n_processes, n_threads, n_allocations, n_frees, n_copies, n_sets, n_launches, n_gpu_times,
-      n_ranges, n_syncs, n_gaps, n_drops, n_tags, n_operands, n_events;
+      n_ranges, n_syncs, n_gaps, n_drops, n_tags, n_graph_nodes, n_operands, n_events;
   uint64_t unmatched_times; /* GPU_TIME records without a call */
   uint64_t untimed;         /* launches, copies and sets without device times */
+  uint64_t graph_launches;  /* launches of whole graphs that were expanded */
+  uint64_t estimated;       /* calls of theirs whose device times are estimates (EMUV_TRACE_FLAG_ESTIMATED) */
   struct emuv_trace_reader_state state;
   struct emuv_trace_reader *reader; /* for strings and kernels */
 };

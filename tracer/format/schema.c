@@ -22,6 +22,8 @@ const char *const emuv_trace_sync_names[] = {"unknown",      "context",     "str
                                              "event-record", "stream-wait", "memory"};
 const char *const emuv_trace_gap_names[] = {"unknown", "unsupported", "no-params", "indirect",
                                             "late",    "timestamp",   "subscriber"};
+const char *const emuv_trace_node_names[] = {"unknown", "launch", "copy",  "set", "allocation",
+                                             "free",    "host",   "order", "off"};
 const char *const emuv_trace_status_names[] = {"unknown", "complete", "size-limit", "no-space", "io-error", "stopped"};
 
 /* One row: struct, member, coding, channel, how to show it. */
@@ -149,6 +151,34 @@ static const struct emuv_trace_field tag_fields[] = {
     DEC(emuv_trace_tag, bytes), TEXT(emuv_trace_tag, text),
 };
 
+static const struct emuv_trace_field graph_node_fields[] = {
+    HEX(emuv_trace_graph_node, graph),
+    HEX(emuv_trace_graph_node, base),
+    HEX(emuv_trace_graph_node, node),
+    DEC(emuv_trace_graph_node, index),
+    DEC(emuv_trace_graph_node, nodes),
+    NAME(emuv_trace_graph_node, kind, "kind", emuv_trace_node_names),
+    ROW(emuv_trace_graph_node, kernel, "kernel", PLAIN, NONE, KERNEL),
+    ROW(emuv_trace_graph_node, grid[0], "grid_x", PLAIN, NONE, DEC),
+    ROW(emuv_trace_graph_node, grid[1], "grid_y", PLAIN, NONE, DEC),
+    ROW(emuv_trace_graph_node, grid[2], "grid_z", PLAIN, NONE, DEC),
+    ROW(emuv_trace_graph_node, block[0], "block_x", PLAIN, NONE, DEC),
+    ROW(emuv_trace_graph_node, block[1], "block_y", PLAIN, NONE, DEC),
+    ROW(emuv_trace_graph_node, block[2], "block_z", PLAIN, NONE, DEC),
+    DEC(emuv_trace_graph_node, shared_bytes),
+    NAME(emuv_trace_graph_node, cls, "class", emuv_trace_class_names),
+    HEX(emuv_trace_graph_node, flags),
+    DEC(emuv_trace_graph_node, device),
+    HEX(emuv_trace_graph_node, src),
+    HEX(emuv_trace_graph_node, dst),
+    DEC(emuv_trace_graph_node, src_allocation),
+    DEC(emuv_trace_graph_node, dst_allocation),
+    DEC(emuv_trace_graph_node, bytes),
+    NAME(emuv_trace_graph_node, copy_kind, "copy_kind", emuv_trace_copy_names),
+    HEX(emuv_trace_graph_node, value),
+    DEC(emuv_trace_graph_node, width),
+};
+
 static const struct emuv_trace_field operand_fields[] = {
     OBJECT(emuv_trace_operand, allocation),
     DEC(emuv_trace_operand, offset),
@@ -191,6 +221,7 @@ const struct emuv_trace_schema emuv_trace_schemas[EMUV_TRACE_TYPES] = {
     [EMUV_TRACE_GAP] = SCHEMA("gap", gap_fields),
     [EMUV_TRACE_DROP] = SCHEMA("drop", drop_fields),
     [EMUV_TRACE_TAG] = SCHEMA("tag", tag_fields),
+    [EMUV_TRACE_GRAPH_NODE] = SCHEMA("graph_node", graph_node_fields),
 };
 const struct emuv_trace_schema emuv_trace_schema_operand = SCHEMA("operand", operand_fields);
 const struct emuv_trace_schema emuv_trace_schema_kernel = SCHEMA("kernel", kernel_fields);

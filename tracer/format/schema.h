@@ -11,6 +11,7 @@
 
 #include "tracer/format/trace.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum emuv_trace_coding {
@@ -71,6 +72,23 @@ static inline void emuv_trace_field_set(const struct emuv_trace_field *f, void *
     *(uint32_t *)(void *)p = (uint32_t)value;
 }
 
+/* Records that have operands. */
+static inline bool emuv_trace_has_operands(uint32_t type)
+{
+  return type == EMUV_TRACE_LAUNCH || type == EMUV_TRACE_GRAPH_NODE;
+}
+
+/* A record's operands; *n is 0 for records that have none. */
+static inline const struct emuv_trace_operand *emuv_trace_record_operands(const struct emuv_trace_record *r,
+                                                                          uint32_t *n)
+{
+  const bool node = r->type == EMUV_TRACE_GRAPH_NODE;
+  *n = 0;
+  if (!emuv_trace_has_operands(r->type)) return NULL;
+  *n = node ? r->u.graph_node.n_operands : r->u.launch.n_operands;
+  return node ? r->u.graph_node.operands : r->u.launch.operands;
+}
+
 /* Writes the fields at p (room for n_fields x EMUV_VARINT_MAX); returns the end. */
 uint8_t *emuv_trace_encode(const struct emuv_trace_schema *schema, const void *base, uint64_t *channels, uint8_t *p);
 /* Reads n fields from p..end into base (EMUV_FIELDS_TO_END: as many as there are). Fields that are not there become 0,
@@ -92,6 +110,7 @@ extern const char *const emuv_trace_class_names[EMUV_TRACE_CLASSES];
 extern const char *const emuv_trace_range_names[EMUV_TRACE_RANGE_KINDS];
 extern const char *const emuv_trace_sync_names[EMUV_TRACE_SYNC_KINDS];
 extern const char *const emuv_trace_gap_names[EMUV_TRACE_GAP_WHYS];
+extern const char *const emuv_trace_node_names[EMUV_TRACE_NODE_KINDS];
 extern const char *const emuv_trace_status_names[EMUV_TRACE_STATUSES];
 
 #endif

@@ -23,9 +23,10 @@ enum emuv_trace_type {
   EMUV_TRACE_GPU_TIME, /* times of a launch, copy or set that arrived after its record */
   EMUV_TRACE_RANGE,    /* NVTX and profiler ranges */
   EMUV_TRACE_SYNC,
-  EMUV_TRACE_GAP,  /* something that the capture knows it could not see */
-  EMUV_TRACE_DROP, /* records that were lost */
-  EMUV_TRACE_TAG,  /* a name for a part of an allocation, e.g. a tensor */
+  EMUV_TRACE_GAP,        /* something that the capture knows it could not see */
+  EMUV_TRACE_DROP,       /* records that were lost */
+  EMUV_TRACE_TAG,        /* a name for a part of an allocation, e.g. a tensor */
+  EMUV_TRACE_GRAPH_NODE, /* one node of an executable graph, written once for all of its launches */
   EMUV_TRACE_TYPES
 };
 
@@ -61,6 +62,7 @@ enum emuv_trace_flag {
   EMUV_TRACE_FLAG_PAGEABLE = 2,    /* the host side of a copy is not pinned */
   EMUV_TRACE_FLAG_COOPERATIVE = 4, /* cuLaunchCooperativeKernel */
   EMUV_TRACE_FLAG_GRAPH = 8,       /* part of a graph launch */
+  EMUV_TRACE_FLAG_ESTIMATED = 16,  /* device times estimated: set by the loader, see load.h */
 };
 
 enum emuv_trace_access { /* a bit set; 0 = unknown */
@@ -121,6 +123,20 @@ enum emuv_trace_gap_why {
   EMUV_TRACE_GAP_TIMESTAMP,   /* device times that cannot be right */
   EMUV_TRACE_GAP_SUBSCRIBER,  /* somebody else holds CUPTI */
   EMUV_TRACE_GAP_WHYS
+};
+
+/* What a graph's node does. LAUNCH, COPY and SET are work: a graph launch runs them. */
+enum emuv_trace_node_kind {
+  EMUV_TRACE_NODE_UNKNOWN,
+  EMUV_TRACE_NODE_LAUNCH,
+  EMUV_TRACE_NODE_COPY,
+  EMUV_TRACE_NODE_SET,
+  EMUV_TRACE_NODE_ALLOCATION,
+  EMUV_TRACE_NODE_FREE,
+  EMUV_TRACE_NODE_HOST,  /* a function on the host */
+  EMUV_TRACE_NODE_ORDER, /* events, semaphores, nothing at all */
+  EMUV_TRACE_NODE_OFF,   /* disabled */
+  EMUV_TRACE_NODE_KINDS
 };
 
 enum emuv_trace_status { /* of the verdict */
@@ -218,10 +234,35 @@ struct emuv_trace_launch {
   uint32_t flags; /* enum emuv_trace_flag */
   uint32_t tid;
   uint32_t device;
-  uint64_t graph;      /* executable graph's id, 0 = none */
+  uint64_t graph;      /* executable graph's id (of GRAPH_NODE records), 0 = none */
   uint64_t graph_node; /* its node, 0 = none */
   uint32_t n_operands;
   const struct emuv_trace_operand *operands; /* borrowed: valid until the next call on the reader */
+};
+
+/* A launch with a graph and no graph_node is a launch of the whole graph. It stands for the graph's nodes that are
+ * work, in the order of their indexes: the k-th of them has the launch's sequence + k, and its times, correlation,
+ * stream and thread. A graph whose nodes change gets a new id; nodes that are as before are not repeated, but taken
+ * from `base`. */
+struct emuv_trace_graph_node {
+  uint64_t graph;        /* id, from 1 */
+  uint64_t base;         /* an earlier graph with as many nodes, 0 = none */
+  uint64_t node;         /* number of the node: graph_node of GPU_TIME records; never 0 */
+  uint32_t index, nodes; /* 0 .. nodes - 1 in an order that respects dependencies; how many the graph has */
+  uint32_t kind;         /* enum emuv_trace_node_kind */
+  uint32_t kernel;       /* LAUNCH: as in a launch record, and so on */
+  uint32_t grid[3], block[3];
+  uint32_t shared_bytes;
+  uint32_t cls;
+  uint32_t flags; /* enum emuv_trace_flag */
+  uint32_t device;
+  uint64_t src, dst; /* COPY; SET, ALLOCATION and FREE have dst */
+  uint64_t src_allocation, dst_allocation;
+  uint64_t bytes;
+  uint32_t copy_kind;                        /* COPY: enum emuv_trace_copy_kind */
+  uint32_t value, width;                     /* SET */
+  uint32_t n_operands;                       /* LAUNCH */
+  const struct emuv_trace_operand *operands; /* borrowed, as those of a launch */
 };
 
 /* Joined by (correlation, graph_node). */
@@ -285,6 +326,7 @@ struct emuv_trace_record {
     struct emuv_trace_gap gap;
     struct emuv_trace_drop drop;
     struct emuv_trace_tag tag;
+    struct emuv_trace_graph_node graph_node;
   } u;
 };
 

@@ -165,12 +165,15 @@ static int unusable(struct emuv_trace_writer *w)
 
 static uint8_t *encode_payload(const struct emuv_trace_record *r, uint64_t *channels, uint8_t *p)
 {
-  if (r->type == EMUV_TRACE_LAUNCH) {
-    const struct emuv_trace_launch *l = &r->u.launch;
-    p = emuv_varint_put(p, l->n_operands);
+  if (emuv_trace_has_operands(r->type)) {
+    uint64_t own[EMUV_CHANNELS] = {0}; /* a reader that skips graph nodes must not miss a step of a channel */
+    uint32_t n;
+    const struct emuv_trace_operand *operands = emuv_trace_record_operands(r, &n);
+    p = emuv_varint_put(p, n);
     p = emuv_varint_put(p, emuv_trace_schema_operand.n_fields);
-    for (uint32_t i = 0; i < l->n_operands; i++)
-      p = emuv_trace_encode(&emuv_trace_schema_operand, &l->operands[i], channels, p);
+    for (uint32_t i = 0; i < n; i++)
+      p = emuv_trace_encode(&emuv_trace_schema_operand, &operands[i], r->type == EMUV_TRACE_GRAPH_NODE ? own : channels,
+                            p);
   }
   return emuv_trace_encode(&emuv_trace_schemas[r->type], &r->u, channels, p);
 }
@@ -178,8 +181,9 @@ static uint8_t *encode_payload(const struct emuv_trace_record *r, uint64_t *chan
 static size_t record_bound(const struct emuv_trace_record *r)
 {
   size_t fields = emuv_trace_schemas[r->type].n_fields + 4u;
-  if (r->type == EMUV_TRACE_LAUNCH) fields += (size_t)r->u.launch.n_operands * emuv_trace_schema_operand.n_fields;
-  return fields * EMUV_VARINT_MAX;
+  uint32_t n_operands;
+  emuv_trace_record_operands(r, &n_operands);
+  return (fields + (size_t)n_operands * emuv_trace_schema_operand.n_fields) * EMUV_VARINT_MAX;
 }
 
 /* A record is its type, the length of its payload, the payload. The payload is encoded first, at its latest possible
@@ -201,7 +205,9 @@ static int batch_append(struct batch *b, const struct emuv_trace_record *r)
 static bool record_valid(const struct emuv_trace_record *r)
 {
   if (r->type == 0 || r->type >= EMUV_TRACE_TYPES) return false;
-  return r->type != EMUV_TRACE_LAUNCH || r->u.launch.n_operands <= EMUV_TRACE_OPERANDS_MAX;
+  uint32_t n_operands;
+  emuv_trace_record_operands(r, &n_operands);
+  return n_operands <= EMUV_TRACE_OPERANDS_MAX;
 }
 
 static int write_batch(struct emuv_trace_writer *w);
@@ -254,6 +260,7 @@ TYPED(sync, SYNC)
 TYPED(gap, GAP)
 TYPED(drop, DROP)
 TYPED(tag, TAG)
+TYPED(graph_node, GRAPH_NODE)
 
 int emuv_trace_writer_environment(struct emuv_trace_writer *w, const char *key, const char *value)
 {
@@ -289,7 +296,12 @@ uint32_t emuv_trace_writer_kernel(struct emuv_trace_writer *w, const struct emuv
 
 uint64_t emuv_trace_writer_sequence(struct emuv_trace_writer *w)
 {
-  return atomic_fetch_add_explicit(&w->sequence, 1, memory_order_relaxed) + 1;
+  return emuv_trace_writer_sequences(w, 1);
+}
+
+uint64_t emuv_trace_writer_sequences(struct emuv_trace_writer *w, uint64_t n)
+{
+  return atomic_fetch_add_explicit(&w->sequence, n, memory_order_relaxed) + 1;
 }
 
 /* ---- writing ---- */

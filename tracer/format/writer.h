@@ -51,11 +51,14 @@ int emuv_trace_writer_sync(struct emuv_trace_writer *w, const struct emuv_trace_
 int emuv_trace_writer_gap(struct emuv_trace_writer *w, const struct emuv_trace_gap *r);
 int emuv_trace_writer_drop(struct emuv_trace_writer *w, const struct emuv_trace_drop *r);
 int emuv_trace_writer_tag(struct emuv_trace_writer *w, const struct emuv_trace_tag *r);
+int emuv_trace_writer_graph_node(struct emuv_trace_writer *w, const struct emuv_trace_graph_node *r);
 
 /* Writes what is buffered. Cheap when nothing is. */
 int emuv_trace_writer_flush(struct emuv_trace_writer *w, struct emuv_err *err);
 /* Next value of the count that orders launches, copies and sets (1, 2, ...). */
 uint64_t emuv_trace_writer_sequence(struct emuv_trace_writer *w);
+/* The first of n values in a row, as a launch of a graph with n nodes needs them. */
+uint64_t emuv_trace_writer_sequences(struct emuv_trace_writer *w, uint64_t n);
 /* Flushes, writes verdict and footer, closes, frees. No other thread may use the writer any more. status: COMPLETE or
  * STOPPED; a failure that happened before overrules it. text may be NULL. Returns the first failure, 0 if there was
  * none. */

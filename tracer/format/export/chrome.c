@@ -13,6 +13,7 @@ struct chrome {
   const struct emuv_trace_data *d;
   FILE *out;
   uint64_t zero_ns, live_bytes;
+  uint64_t graph_call; /* correlation of the graph launch whose host side was written last */
   uint32_t pid;
   bool first;
   int rc; /* -1 after a failure */
@@ -44,6 +45,15 @@ static void put_span(struct chrome *c, const char *name, uint64_t pid, uint64_t 
                    (json_int_t)pid, "tid", (json_int_t)tid, "ts", us(c, begin), "dur", duration, "args", args));
 }
 
+/* The calls of one graph launch have one host side. */
+static bool host_is_new(struct chrome *c, uint32_t flags, uint64_t correlation)
+{
+  if (!(flags & EMUV_TRACE_FLAG_GRAPH)) return true;
+  const bool is_new = c->graph_call != correlation;
+  c->graph_call = correlation;
+  return is_new;
+}
+
 static void put_launch(struct chrome *c, const struct emuv_trace_launch *l)
 {
   const char *name = emuv_trace_data_kernel(c->d, l->kernel);
@@ -51,19 +61,20 @@ static void put_launch(struct chrome *c, const struct emuv_trace_launch *l)
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < l->n_operands; i++) bytes += l->operands[i].bytes;
   const char *cls = emuv_trace_name(emuv_trace_class_names, EMUV_TRACE_CLASSES, l->cls, buf);
-  put_span(c, "cuLaunchKernel", c->pid, l->tid, l->enter_ns, l->exit_ns,
-           json_pack("{s:I}", "sequence", (json_int_t)l->sequence));
+  if (host_is_new(c, l->flags, l->correlation))
+    put_span(c, l->flags & EMUV_TRACE_FLAG_GRAPH ? "cuGraphLaunch" : "cuLaunchKernel", c->pid, l->tid, l->enter_ns,
+             l->exit_ns, json_pack("{s:I}", "sequence", (json_int_t)l->sequence));
   if (l->end_ns)
     put_span(c, name, DEVICE_PID + l->device, l->stream & INT32_MAX, l->start_ns, l->end_ns,
              json_pack("{s:I, s:I, s:s, s:I}", "sequence", (json_int_t)l->sequence, "operand_bytes",
                        (json_int_t)(bytes & INT64_MAX), "class", cls, "operands", (json_int_t)l->n_operands));
 }
 
-static void put_transfer(struct chrome *c, const char *name, uint32_t tid, uint32_t device, uint64_t stream,
+static void put_transfer(struct chrome *c, const char *name, bool host, uint32_t tid, uint32_t device, uint64_t stream,
                          const uint64_t ns[4], uint64_t bytes)
 {
   json_int_t n = (json_int_t)(bytes & INT64_MAX);
-  put_span(c, name, c->pid, tid, ns[0], ns[1], json_pack("{s:I}", "bytes", n));
+  if (host) put_span(c, name, c->pid, tid, ns[0], ns[1], json_pack("{s:I}", "bytes", n));
   if (ns[3]) put_span(c, name, DEVICE_PID + device, stream & INT32_MAX, ns[2], ns[3], json_pack("{s:I}", "bytes", n));
 }
 
@@ -71,13 +82,13 @@ static void put_copy(struct chrome *c, const struct emuv_trace_copy *r)
 {
   char name[32], buf[24];
   snprintf(name, sizeof name, "copy %s", emuv_trace_name(emuv_trace_copy_names, EMUV_TRACE_COPY_KINDS, r->kind, buf));
-  put_transfer(c, name, r->tid, r->device, r->stream,
+  put_transfer(c, name, host_is_new(c, r->flags, r->correlation), r->tid, r->device, r->stream,
                (const uint64_t[]){r->enter_ns, r->exit_ns, r->start_ns, r->end_ns}, r->bytes);
 }
 
 static void put_set(struct chrome *c, const struct emuv_trace_set *r)
 {
-  put_transfer(c, "set", r->tid, r->device, r->stream,
+  put_transfer(c, "set", host_is_new(c, r->flags, r->correlation), r->tid, r->device, r->stream,
                (const uint64_t[]){r->enter_ns, r->exit_ns, r->start_ns, r->end_ns}, r->bytes);
 }
 

@@ -53,22 +53,25 @@ static void put_struct(const struct emuv_trace_reader *r, const struct emuv_trac
 static int dump_text(const struct emuv_trace_reader *r, const struct emuv_trace_record *record, FILE *out)
 {
   put_struct(r, &emuv_trace_schemas[record->type], &record->u, out);
-  if (record->type != EMUV_TRACE_LAUNCH) return 0;
-  for (uint32_t i = 0; i < record->u.launch.n_operands; i++) {
+  uint32_t n;
+  const struct emuv_trace_operand *operands = emuv_trace_record_operands(record, &n);
+  for (uint32_t i = 0; i < n; i++) {
     fputs("  ", out);
-    put_struct(r, &emuv_trace_schema_operand, &record->u.launch.operands[i], out);
+    put_struct(r, &emuv_trace_schema_operand, &operands[i], out);
   }
   return 0;
 }
 
-static int add_operands(json_t *object, const struct emuv_trace_reader *r, const struct emuv_trace_launch *l)
+static int add_operands(json_t *object, const struct emuv_trace_reader *r, const struct emuv_trace_record *record)
 {
+  uint32_t n;
+  const struct emuv_trace_operand *operands = emuv_trace_record_operands(record, &n);
   json_t *list = json_array();
   int rc = json_object_set_new(object, "operands", list);
-  for (uint32_t i = 0; i < l->n_operands && rc == 0; i++) {
+  for (uint32_t i = 0; i < n && rc == 0; i++) {
     json_t *o = json_object();
     rc = json_array_append_new(list, o);
-    if (rc == 0) rc = emuv_json_fields(o, r, &emuv_trace_schema_operand, &l->operands[i]);
+    if (rc == 0) rc = emuv_json_fields(o, r, &emuv_trace_schema_operand, &operands[i]);
   }
   return rc;
 }
@@ -80,7 +83,7 @@ static int dump_json(const struct emuv_trace_reader *r, const struct emuv_trace_
   if (!object) return -1;
   int rc = json_object_set_new(object, "type", json_string(schema->name));
   if (rc == 0) rc = emuv_json_fields(object, r, schema, &record->u);
-  if (rc == 0 && record->type == EMUV_TRACE_LAUNCH) rc = add_operands(object, r, &record->u.launch);
+  if (rc == 0 && emuv_trace_has_operands(record->type)) rc = add_operands(object, r, record);
   if (rc == 0) return emuv_json_line(object, out);
   json_decref(object);
   return -1;

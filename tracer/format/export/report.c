@@ -62,6 +62,11 @@ static void text_launches(const struct emuv_trace_data *d, const struct emuv_tra
           percent(info->device_busy_ns, ns));
   fprintf(out, "launches     %" PRIu64 ": exact %.1f %%, bounded %.1f %%, gap %.1f %%, not classed %.1f %%\n", n,
           percent(info->exact, n), percent(info->bounded, n), percent(info->gap, n), percent(info->unknown, n));
+  if (d->graph_launches)
+    fprintf(out,
+            "             %" PRIu64 " launches of CUDA graphs are counted by their nodes; device times of %" PRIu64
+            " calls are estimated\n",
+            d->graph_launches, d->estimated);
   if (n) fprintf(out, "             %.1f bytes of file per launch\n", (double)d->state.file_bytes / (double)n);
 }
 
@@ -172,6 +177,8 @@ static json_t *json_report(const struct emuv_trace_data *d, const struct emuv_tr
   set(o, "gaps", info->gaps);
   set(o, "dropped", info->drops + (d->state.has_verdict ? d->state.verdict.dropped : 0));
   set(o, "untimed", d->untimed);
+  set(o, "graph_launches", d->graph_launches);
+  set(o, "estimated_times", d->estimated);
   json_object_set_new(o, "steps", json_steps(info));
   json_object_set_new(o, "kernels", json_kernels(info, top));
   return o;
