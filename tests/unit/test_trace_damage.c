@@ -7,16 +7,27 @@
 #include "tracer/format/index.h"
 #include "tracer/format/load.h"
 
-enum { RECORDS = 60 };
+enum { RECORDS = 60, SET = 2 };
 
 struct whole {
   uint8_t *data;
   size_t n;
 };
 
+static const struct emuv_trace_operand page_set[SET] = {
+    {.allocation = 7, .offset = 65536, .bytes = 131072, .access = EMUV_TRACE_ACCESS_READ},
+    {.allocation = 9, .bytes = 65536, .access = EMUV_TRACE_ACCESS_WRITE, .provenance = EMUV_TRACE_FROM_PAGE}};
+
+/* The record as it is read: launches have a page set behind their own operands. */
 static struct emuv_trace_record nth(struct emuv_rng *rng, uint32_t i, struct emuv_trace_operand *operands)
 {
-  return fixture_record(rng, 1 + i % (EMUV_TRACE_TYPES - 1), operands);
+  struct emuv_trace_record r = fixture_record(rng, 1 + i % (EMUV_TRACE_TYPES - 1), operands);
+  if (r.type == EMUV_TRACE_LAUNCH) {
+    memcpy(operands + r.u.launch.n_operands, page_set, sizeof page_set);
+    r.u.launch.n_operands += SET;
+    r.u.launch.page_set = 1;
+  }
+  return r;
 }
 
 /* A small file with several blocks of each kind, compressed and not. */
@@ -27,11 +38,15 @@ static int make(void **state)
   struct emuv_trace_writer_options options = {.block_bytes = 600, .reproducible = true};
   struct emuv_trace_writer *writer;
   if (emuv_trace_writer_open(&writer, fixture_path(path), &options, NULL) != 0) return -1;
-  struct emuv_trace_operand operands[FIXTURE_OPERANDS];
+  struct emuv_trace_operand operands[FIXTURE_OPERANDS + SET];
   struct emuv_rng rng;
   emuv_rng_seed(&rng, 11);
   for (uint32_t i = 0; i < RECORDS; i++) {
     struct emuv_trace_record r = nth(&rng, i, operands);
+    if (r.type == EMUV_TRACE_LAUNCH) {
+      r.u.launch.n_operands -= SET;
+      r.u.launch.page_set = emuv_trace_writer_page_set(writer, page_set, SET);
+    }
     emuv_trace_writer_append(writer, &r);
     if (i % 20 == 0) emuv_trace_writer_string(writer, i ? "a text that repeats repeats repeats repeats" : "text");
   }
@@ -56,7 +71,7 @@ static int read_prefix(const uint8_t *data, size_t n, struct emuv_trace_reader_s
   memset(s, 0, sizeof *s);
   int code = emuv_trace_reader_open_memory(&r, data, n, "damaged", err);
   if (code) return code;
-  struct emuv_trace_operand operands[FIXTURE_OPERANDS];
+  struct emuv_trace_operand operands[FIXTURE_OPERANDS + SET];
   struct emuv_trace_record got;
   struct emuv_rng rng;
   emuv_rng_seed(&rng, 11);

@@ -71,6 +71,7 @@ static inline struct emuv_trace_record fixture_record(struct emuv_rng *rng, uint
   const uint32_t n = (uint32_t)emuv_rng_below(rng, FIXTURE_OPERANDS + 1);
   for (uint32_t i = 0; i < n; i++) fixture_fill(rng, &emuv_trace_schema_operand, &operands[i]);
   if (type == EMUV_TRACE_LAUNCH) {
+    r.u.launch.page_set = 0; /* an id must be the writer's */
     r.u.launch.n_operands = n;
     r.u.launch.operands = operands;
   } else {

@@ -20,7 +20,7 @@ enum {
 enum emuv_block_type { EMUV_BLOCK_RECORDS = 1, EMUV_BLOCK_DICTIONARY, EMUV_BLOCK_VERDICT, EMUV_BLOCK_FOOTER };
 enum emuv_block_codec { EMUV_CODEC_NONE, EMUV_CODEC_ZSTD };
 enum emuv_block_flag { EMUV_BLOCK_CRITICAL = 1 }; /* a reader that does not know the type must refuse the file */
-enum emuv_dictionary_kind { EMUV_DICTIONARY_STRING = 1, EMUV_DICTIONARY_KERNEL };
+enum emuv_dictionary_kind { EMUV_DICTIONARY_STRING = 1, EMUV_DICTIONARY_KERNEL, EMUV_DICTIONARY_PAGE_SET };
 
 struct emuv_file_header {
   uint16_t version;

@@ -44,6 +44,31 @@ static const char *kernel_add(struct emuv_tables *t, const uint8_t *p, size_t n)
   return NULL;
 }
 
+
+static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *channels, uint32_t at, uint64_t *n,
+                                    const uint8_t *p, const uint8_t *end, const char **what);
+
+/* Decoded once to know that it can be, and kept as it is. */
+static const char *page_set_add(struct emuv_tables *t, const uint8_t *p, size_t n)
+{
+  const uint8_t *const end = p + n;
+  const char *what;
+  struct emuv_decoder d = {0};
+  uint64_t channels[EMUV_CHANNELS] = {0}, id, operands;
+  if (!grow((void **)&t->page_sets, &t->cap_page_sets, t->n_page_sets, sizeof *t->page_sets)) return out_of_memory;
+  if (!(p = emuv_varint_get(p, end, &id)) || id != t->n_page_sets + UINT64_C(1))
+    return "a page set is missing before the block";
+  const bool good = operands_read(&d, channels, 0, &operands, p, end, &what) == end;
+  emuv_decoder_free(&d);
+  if (!good) return "a page set is malformed in the block";
+  struct emuv_page_set *set = &t->page_sets[t->n_page_sets];
+  set->n = (size_t)(end - p);
+  if (!(set->bytes = malloc(set->n))) return out_of_memory;
+  memcpy(set->bytes, p, set->n);
+  t->n_page_sets++;
+  return NULL;
+}
+
 const char *emuv_tables_read(struct emuv_tables *t, const uint8_t *p, const uint8_t *end)
 {
   uint64_t string, kernel, kind, n;
@@ -55,6 +80,7 @@ const char *emuv_tables_read(struct emuv_tables *t, const uint8_t *p, const uint
       return "a dictionary entry is malformed in the block";
     const char *what = NULL;
     if (kind == EMUV_DICTIONARY_STRING) what = string_add(t, p, (size_t)n);
+    if (kind == EMUV_DICTIONARY_PAGE_SET) what = page_set_add(t, p, (size_t)n);
     if (kind == EMUV_DICTIONARY_KERNEL) what = kernel_add(t, p, (size_t)n);
     if (what) return what;
     p += n;
@@ -65,6 +91,8 @@ const char *emuv_tables_read(struct emuv_tables *t, const uint8_t *p, const uint
 void emuv_tables_free(struct emuv_tables *t)
 {
   for (uint32_t i = 0; i < t->n_strings; i++) free(t->strings[i]);
+  for (uint32_t i = 0; i < t->n_page_sets; i++) free(t->page_sets[i].bytes);
+  free(t->page_sets);
   free(t->strings);
   free(t->kernels);
   *t = (struct emuv_tables){0};
@@ -87,18 +115,31 @@ static bool operands_reserve(struct emuv_decoder *d, uint64_t n)
   return true;
 }
 
-/* A launch starts with the number of its operands and the number of fields of each. */
-static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *channels, uint64_t *n, const uint8_t *p,
-                                    const uint8_t *end, const char **what)
+/* A launch starts with the number of its operands and the number of fields of each. They go to d->operands[at]. */
+static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *channels, uint32_t at, uint64_t *n,
+                                    const uint8_t *p, const uint8_t *end, const char **what)
 {
   uint64_t fields;
   *what = "a launch's operands are malformed in the block";
   if (!(p = emuv_varint_get(p, end, n)) || !(p = emuv_varint_get(p, end, &fields))) return NULL;
   if (*n > EMUV_TRACE_OPERANDS_MAX || (*n && (fields == 0 || fields > (uint64_t)(end - p) / *n))) return NULL;
-  if (!operands_reserve(d, *n)) return *what = out_of_memory, NULL;
+  if (!operands_reserve(d, at + *n)) return *what = out_of_memory, NULL;
   for (uint64_t i = 0; i < *n && p; i++)
-    p = emuv_trace_decode(&emuv_trace_schema_operand, fields, &d->operands[i], channels, p, end);
+    p = emuv_trace_decode(&emuv_trace_schema_operand, fields, &d->operands[at + i], channels, p, end);
   return p;
+}
+
+/* The operands of the launch's page set go behind its own. */
+static const char *page_set_append(struct emuv_decoder *d, struct emuv_trace_launch *l)
+{
+  const char *what;
+  uint64_t channels[EMUV_CHANNELS] = {0}, n;
+  if (!d->tables || l->page_set > d->tables->n_page_sets)
+    return "a launch names a page set that the file does not have";
+  const struct emuv_page_set *set = &d->tables->page_sets[l->page_set - 1];
+  if (!operands_read(d, channels, l->n_operands, &n, set->bytes, set->bytes + set->n, &what)) return what;
+  l->n_operands += (uint32_t)n;
+  return NULL;
 }
 
 static const char *record_read(struct emuv_decoder *d, struct emuv_trace_record *r, const uint8_t *p,
@@ -107,12 +148,14 @@ static const char *record_read(struct emuv_decoder *d, struct emuv_trace_record 
   const char *what = "a record is malformed in the block";
   uint64_t n_operands = 0, own[EMUV_CHANNELS] = {0};
   const bool node = r->type == EMUV_TRACE_GRAPH_NODE;
-  if (emuv_trace_has_operands(r->type) && !(p = operands_read(d, node ? own : d->channels, &n_operands, p, end, &what)))
+  if (emuv_trace_has_operands(r->type) &&
+      !(p = operands_read(d, node ? own : d->channels, 0, &n_operands, p, end, &what)))
     return what;
   if (!emuv_trace_decode(&emuv_trace_schemas[r->type], EMUV_FIELDS_TO_END, &r->u, d->channels, p, end))
     return "a record is malformed in the block";
   if (r->type == EMUV_TRACE_LAUNCH) {
     r->u.launch.n_operands = (uint32_t)n_operands;
+    if (r->u.launch.page_set && (what = page_set_append(d, &r->u.launch))) return what;
     r->u.launch.operands = d->operands;
   }
   if (node) {

@@ -10,11 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* As in the file, checked once: decoded again for each launch that names it. */
+struct emuv_page_set {
+  uint8_t *bytes;
+  size_t n;
+};
+
 /* What dictionary blocks have defined so far. */
 struct emuv_tables {
   char **strings; /* strings[i] is id i + 1 */
   struct emuv_trace_kernel *kernels;
-  uint32_t n_strings, n_kernels, cap_strings, cap_kernels;
+  struct emuv_page_set *page_sets;
+  uint32_t n_strings, n_kernels, n_page_sets, cap_strings, cap_kernels, cap_page_sets;
 };
 
 /* Reads one dictionary payload. NULL, or what is wrong. */
@@ -25,7 +32,8 @@ void emuv_tables_free(struct emuv_tables *t);
 struct emuv_decoder {
   const uint8_t *p, *end;
   uint64_t channels[EMUV_CHANNELS];
-  uint64_t skipped; /* records of unknown type so far */
+  uint64_t skipped;                 /* records of unknown type so far */
+  const struct emuv_tables *tables; /* the caller's: page sets */
   struct emuv_trace_operand *operands;
   uint32_t cap_operands;
 };

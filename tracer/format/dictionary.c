@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <xxhash.h>
 
 struct dictionary_string {
   UT_hash_handle hh;
@@ -21,6 +22,12 @@ struct dictionary_kernel {
   UT_hash_handle hh;
   uint32_t id;
   struct emuv_trace_kernel kernel;
+};
+
+struct dictionary_page_set {
+  UT_hash_handle hh;
+  uint32_t id;
+  XXH128_hash_t hash;
 };
 
 bool emuv_buffer_reserve(struct emuv_buffer *b, size_t more)
@@ -98,6 +105,51 @@ uint32_t emuv_dictionary_kernel(struct emuv_dictionary *d, const struct emuv_tra
   return e->id = ++d->n_kernels;
 }
 
+static bool page_set_encode(struct emuv_buffer *b, uint32_t id, const struct emuv_trace_operand *operands, uint32_t n)
+{
+  uint64_t channels[EMUV_CHANNELS] = {0};
+  const size_t fields = emuv_trace_schema_operand.n_fields;
+  if (!emuv_buffer_reserve(b, (3 + n * fields) * EMUV_VARINT_MAX)) return false;
+  uint8_t *p = emuv_varint_put(b->data, id);
+  p = emuv_varint_put(p, n);
+  p = emuv_varint_put(p, fields);
+  for (uint32_t i = 0; i < n; i++) p = emuv_trace_encode(&emuv_trace_schema_operand, &operands[i], channels, p);
+  b->n = (size_t)(p - b->data);
+  return true;
+}
+
+static uint32_t page_set_add(struct emuv_dictionary *d, XXH128_hash_t hash, const struct emuv_buffer *entry,
+                             struct emuv_buffer *out)
+{
+  struct dictionary_page_set *e = calloc(1, sizeof *e);
+  if (!e) return 0;
+  e->hash = hash;
+  HASH_ADD(hh, d->page_sets, hash, sizeof e->hash, e);
+  if (!e->hh.tbl || !entry_put(d, out, EMUV_DICTIONARY_PAGE_SET, entry->data, entry->n)) {
+    if (e->hh.tbl) HASH_DEL(d->page_sets, e);
+    free(e);
+    return 0;
+  }
+  d->page_set_bytes += entry->n;
+  return e->id = ++d->n_page_sets;
+}
+
+uint32_t emuv_dictionary_page_set(struct emuv_dictionary *d, const struct emuv_trace_operand *operands, uint32_t n,
+                                  struct emuv_buffer *out, bool *added)
+{
+  const XXH128_hash_t hash = XXH3_128bits(operands, n * sizeof *operands);
+  struct dictionary_page_set *e;
+  struct emuv_buffer entry = {0};
+  uint32_t id = 0;
+  HASH_FIND(hh, d->page_sets, &hash, sizeof hash, e);
+  if (e) return e->id;
+  if (page_set_encode(&entry, d->n_page_sets + 1, operands, n) && entry.n <= EMUV_PAGE_SETS_BYTES - d->page_set_bytes)
+    id = page_set_add(d, hash, &entry, out);
+  emuv_buffer_free(&entry);
+  *added = id != 0;
+  return id;
+}
+
 void emuv_dictionary_free(struct emuv_dictionary *d)
 {
   struct dictionary_string *s, *next_s;
@@ -111,5 +163,11 @@ void emuv_dictionary_free(struct emuv_dictionary *d)
   {
     HASH_DEL(d->kernels, k);
     free(k);
+  }
+  struct dictionary_page_set *p, *next_p;
+  HASH_ITER(hh, d->page_sets, p, next_p)
+  {
+    HASH_DEL(d->page_sets, p);
+    free(p);
   }
 }

@@ -61,6 +61,7 @@ static int file_header_read(struct emuv_trace_reader *r, struct emuv_err *err)
 static int reader_start(struct emuv_trace_reader **out, struct emuv_trace_reader *r, struct emuv_err *err)
 {
   int code = file_header_read(r, err);
+  r->decoder.tables = &r->tables;
   if (code == 0 && !(r->zstd = ZSTD_createDCtx())) code = emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory");
   if (code) {
     emuv_trace_reader_close(r);

@@ -110,6 +110,7 @@ static const struct emuv_trace_field launch_fields[] = {
     DEC(emuv_trace_launch, device),
     HEX(emuv_trace_launch, graph),
     HEX(emuv_trace_launch, graph_node),
+    DEC(emuv_trace_launch, page_set),
 };
 
 static const struct emuv_trace_field gpu_time_fields[] = {

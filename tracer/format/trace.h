@@ -236,6 +236,8 @@ struct emuv_trace_launch {
   uint32_t device;
   uint64_t graph;      /* executable graph's id (of GRAPH_NODE records), 0 = none */
   uint64_t graph_node; /* its node, 0 = none */
+  uint32_t page_set; /* dictionary id of more operands, 0 = none. The reader has appended them to `operands`; who writes
+                        the launch again clears it, or gives only the others */
   uint32_t n_operands;
   const struct emuv_trace_operand *operands; /* borrowed: valid until the next call on the reader */
 };

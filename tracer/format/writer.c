@@ -294,6 +294,20 @@ uint32_t emuv_trace_writer_kernel(struct emuv_trace_writer *w, const struct emuv
   return id;
 }
 
+uint32_t emuv_trace_writer_page_set(struct emuv_trace_writer *w, const struct emuv_trace_operand *operands, uint32_t n)
+{
+  if (n == 0 || n > EMUV_TRACE_OPERANDS_MAX || atomic_load(&w->disowned) || atomic_load(&w->failure)) return 0;
+  pthread_mutex_lock(&w->append_lock);
+  struct batch *b = &w->batches[w->open];
+  bool added = false;
+  uint32_t id = emuv_dictionary_page_set(&w->dictionary, operands, n, &b->entries, &added);
+  b->n_entries += added;
+  size_t pending = b->entries.n;
+  pthread_mutex_unlock(&w->append_lock);
+  if (pending >= w->options.block_bytes) relieve(w, pending);
+  return id;
+}
+
 uint64_t emuv_trace_writer_sequence(struct emuv_trace_writer *w)
 {
   return emuv_trace_writer_sequences(w, 1);

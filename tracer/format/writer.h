@@ -33,6 +33,10 @@ int emuv_trace_writer_open(struct emuv_trace_writer **w, const char *path,
 uint32_t emuv_trace_writer_string(struct emuv_trace_writer *w, const char *text);
 /* Id of a kernel, the same for equal entries; 0 when memory is short. */
 uint32_t emuv_trace_writer_kernel(struct emuv_trace_writer *w, const struct emuv_trace_kernel *kernel);
+/* Id of a set of operands (with every member of the structs set, 1 .. EMUV_TRACE_OPERANDS_MAX of them), the same for
+ * equal sets: for a launch's page_set. 0 when memory is short or the file holds enough sets: then the launch takes the
+ * operands itself. */
+uint32_t emuv_trace_writer_page_set(struct emuv_trace_writer *w, const struct emuv_trace_operand *operands, uint32_t n);
 /* Appends one record; operands are copied. 0, or the code of the failure that closed the file for more records. */
 int emuv_trace_writer_append(struct emuv_trace_writer *w, const struct emuv_trace_record *record);
 
