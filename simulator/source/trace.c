@@ -246,12 +246,23 @@ static int add_steps(struct build *b, struct emuv_err *err)
   return code;
 }
 
+static int nothing_touched(const struct emuv_trace_data *d, struct emuv_err *err)
+{
+  if (d->n_launches == 0 || d->n_operands)
+    return emuv_err_set(err, EMUV_ERR_INPUT, "%s holds no launch that touches device memory", d->path);
+  emuv_err_set(err, EMUV_ERR_INPUT, "%s has no operands: it does not tell which memory its launches touch", d->path);
+  const char *import = emuv_trace_data_environment(d, "import");
+  if (import && strcmp(import, "nsys") == 0)
+    return emuv_err_hint(err, "Nsight Systems does not record them; capture the program with: emuv-trace -o FILE.emuv "
+                              "COMMAND");
+  return emuv_err_hint(err, "emuv-trace info FILE says what was not captured, and why");
+}
+
 static int prepare(struct build *b, struct emuv_err *err)
 {
   int code = emuv_trace_space_build(b->data, &b->space, err);
   if (code == 0) code = emuv_trace_order_build(b->data, &b->order, err);
-  if (code == 0 && (b->order.n == 0 || b->space.n_extents == 0))
-    code = emuv_err_set(err, EMUV_ERR_INPUT, "%s holds no launch that touches device memory", b->data->path);
+  if (code == 0 && (b->order.n == 0 || b->space.n_extents == 0)) code = nothing_touched(b->data, err);
   if (code == 0) code = emuv_trace_steps_find(b->data, &b->order, &b->steps, err);
   if (code) return code;
   b->costs = calloc(b->order.n, sizeof *b->costs);

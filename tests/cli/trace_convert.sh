@@ -71,6 +71,26 @@ if command -v sqlite3 >/dev/null; then
   [ "$(sqlite3 t.sqlite 'SELECT status FROM verdict')" = complete ] || fail 'verdict in the database'
   status 2 "$trace" export t.emuv --format sqlite -o t.sqlite
   has err 't.sqlite exists; it is not overwritten'
+
+  # Nsight Systems' tables: in that database too, alone, and back. Such a trace has no operands, and says so.
+  [ "$(sqlite3 t.sqlite 'SELECT count(*) FROM CUPTI_ACTIVITY_KIND_KERNEL k JOIN StringIds s ON s.id = k.demangledName')" -eq 44 ] ||
+    fail 'kernels under their other name'
+  status 0 "$trace" export t.emuv --format nsys -o n.sqlite
+  [ "$(sqlite3 n.sqlite "SELECT count(*) FROM sqlite_master WHERE name = 'launch'")" -eq 0 ] || fail 'nsys alone'
+  for base in t n; do
+    status 0 "$trace" import $base.sqlite --format nsys -o n.emuv
+    has err 'n.emuv: 44 launches without operands, 9 copies, 0 sets, 3 allocations, 4 ranges'
+  done
+  status 0 "$trace" check --strict n.emuv
+  status 0 "$trace" info n.emuv
+  has out 'gap 100.0 %'
+  has out 'Nsight Systems records no kernel arguments'
+  status 3 "$EMUV_BIN/emuv-sim" --trace n.emuv --hardware h200
+  has err 'does not tell which memory its launches touch'
+  has err 'emuv-trace -o FILE.emuv COMMAND'
+  sqlite3 n.sqlite 'DROP TABLE CUPTI_ACTIVITY_KIND_KERNEL'
+  status 3 "$trace" import n.sqlite --format nsys -o x
+  has err 'n.sqlite: table CUPTI_ACTIVITY_KIND_KERNEL is missing'
 fi
 
 # Wrong input and usage; nothing is left behind.
@@ -82,6 +102,9 @@ has err '--page-size SIZE, or --objects'
 status 2 "$trace" export t.emuv --format oracleGeneral --page-size 2M
 has err '2MiB'
 status 2 "$trace" export t.emuv --format sqlite
+status 2 "$trace" export t.emuv --format nsys
+status 3 "$trace" import r.csv --format nsys -o x
+has err 'r.csv is not an SQLite database'
 status 2 "$trace" import r.csv --format csv
 status 3 "$trace" export r.csv --format csv -o x
 printf 'object,size\n1,2\n3,x\n' >bad.csv

@@ -208,7 +208,8 @@ int emuv_trace_steps_find(const struct emuv_trace_data *d, const struct emuv_tra
 {
   *steps = (struct emuv_trace_steps){0};
   int code = 0;
-  bool imported = emuv_trace_data_environment(d, "import") != NULL;
+  const char *import = emuv_trace_data_environment(d, "import");
+  bool imported = import && strcmp(import, "nsys") != 0; /* a reference string has no kernels */
   for (size_t k = 0; k < KNOWN && steps->n == 0 && code == 0; k++) {
     if (count_named(d, known_ranges[k].name) < 2) continue;
     steps->unit = known_ranges[k].unit;

@@ -26,7 +26,8 @@ enum {
   KEY_PAGE,
   KEY_OBJECTS,
   KEY_OBJECT_SIZE,
-  KEY_STRICT
+  KEY_STRICT,
+  KEY_PID
 };
 enum { TOP_KERNELS = 15 };
 
@@ -34,7 +35,7 @@ struct arguments {
   const char *path, *output, *format;
   bool json, objects, strict;
   int quiet;
-  uint64_t top, types, limit, page_bytes, object_bytes;
+  uint64_t top, types, limit, page_bytes, object_bytes, pid;
   struct emuv_err err; /* first thing wrong with the arguments */
 };
 
@@ -122,6 +123,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
   case KEY_OBJECTS: a->objects = true; return 0;
   case KEY_OBJECT_SIZE: parse_bytes(a, "--object-size", arg, &a->object_bytes); return 0;
   case KEY_STRICT: a->strict = true; return 0;
+  case KEY_PID: parse_count(a, "--pid", arg, &a->pid); return 0;
   case 'o': a->output = arg; return 0;
   case 'q': a->quiet++; return 0;
   case ARGP_KEY_ARG:
@@ -207,12 +209,17 @@ static int check(struct arguments *a)
 
 /* ---- export, import ---- */
 
-static const char *const export_formats[] = {"csv", "json", "sqlite", "oracleGeneral", NULL};
-static const char *const import_formats[] = {"oracleGeneral", "csv", NULL};
+static const char *const export_formats[] = {"csv", "json", "sqlite", "nsys", "oracleGeneral", NULL};
+static const char *const import_formats[] = {"oracleGeneral", "csv", "nsys", NULL};
 
 static bool is(const char *a, const char *b)
 {
   return strcmp(a, b) == 0;
+}
+
+static bool is_database(const struct arguments *a)
+{
+  return is(a->format, "sqlite") || is(a->format, "nsys");
 }
 
 static int export_loaded(struct arguments *a, FILE *out)
@@ -222,7 +229,7 @@ static int export_loaded(struct arguments *a, FILE *out)
   if (code) return code;
   if (is(a->format, "csv")) code = emuv_export_csv(&d, out, &a->err);
   if (is(a->format, "json")) code = emuv_export_chrome(&d, out, &a->err);
-  if (is(a->format, "sqlite")) code = emuv_export_sqlite(&d, a->output, &a->err);
+  if (is_database(a)) code = emuv_export_sqlite(&d, a->output, is(a->format, "nsys"), &a->err);
   emuv_trace_data_free(&d);
   return code;
 }
@@ -237,7 +244,7 @@ static int export_oracle(struct arguments *a, FILE *out)
 
 static int export_to(struct arguments *a)
 {
-  if (is(a->format, "sqlite")) {
+  if (is_database(a)) {
     if (a->output) return export_loaded(a, NULL);
     return emuv_err_set(&a->err, EMUV_ERR_USAGE, "a database needs --output FILE");
   }
@@ -265,6 +272,19 @@ static int export_trace(struct arguments *a)
   return export_to(a) ? report(&a->err) : 0;
 }
 
+static int import_nsys(struct arguments *a)
+{
+  struct emuv_nsys_counts n;
+  if (a->pid > UINT32_MAX) return emuv_err_set(&a->err, EMUV_ERR_USAGE, "--pid is too large"), report(&a->err);
+  if (emuv_import_nsys(a->path, (uint32_t)a->pid, a->output, &n, &a->err) != 0) return report(&a->err);
+  emuv_log(EMUV_LOG_INFO,
+           "%s: %" PRIu64 " launches without operands, %" PRIu64 " copies, %" PRIu64 " sets, %" PRIu64
+           " allocations, %" PRIu64 " ranges",
+           a->output, n.launches, n.copies, n.sets, n.allocations, n.ranges);
+  if (n.dropped) emuv_log(EMUV_LOG_WARNING, "%" PRIu64 " rows left out: see emuv-trace info %s", n.dropped, a->output);
+  return 0;
+}
+
 static int import_from(struct arguments *a, FILE *in, uint64_t *n)
 {
   if (is(a->format, "csv")) return emuv_trace_import_csv(in, a->path, a->object_bytes, a->output, n, &a->err);
@@ -276,6 +296,7 @@ static int import_trace(struct arguments *a)
   if (!format_known(a, import_formats)) return report(&a->err);
   if (!a->output) emuv_err_set(&a->err, EMUV_ERR_USAGE, "give --output FILE.emuv");
   if (!a->output) return report(&a->err);
+  if (is(a->format, "nsys")) return import_nsys(a);
   bool standard = is(a->path, "-");
   FILE *in = standard ? stdin : fopen(a->path, "rb");
   if (!in) return emuv_err_errno(&a->err, EMUV_ERR_IO, "cannot open %s", a->path), report(&a->err);
@@ -309,16 +330,17 @@ static const struct argp_option check_options[] = {
     QUIET,
     {0}};
 static const struct argp_option export_options[] = {
-    {"format", KEY_FORMAT, "NAME", 0, "csv, json (Perfetto, Chrome), sqlite or oracleGeneral", 0},
+    {"format", KEY_FORMAT, "NAME", 0, "csv, json (Perfetto, Chrome), sqlite, nsys or oracleGeneral", 0},
     {"output", 'o', "FILE", 0, "write there instead of standard output", 0},
     {"page-size", KEY_PAGE, "SIZE", 0, "oracleGeneral: references are pages of this size (64KiB, 2MiB)", 0},
     {"objects", KEY_OBJECTS, NULL, 0, "oracleGeneral: references are operands, known by their address", 0},
     QUIET,
     {0}};
 static const struct argp_option import_options[] = {
-    {"format", KEY_FORMAT, "NAME", 0, "oracleGeneral or csv", 0},
+    {"format", KEY_FORMAT, "NAME", 0, "oracleGeneral, csv or nsys (Nsight Systems' SQLite export)", 0},
     {"output", 'o', "FILE", 0, "the trace to write", 0},
     {"object-size", KEY_OBJECT_SIZE, "SIZE", 0, "csv: bytes of references that have no size (default: 4KiB)", 0},
+    {"pid", KEY_PID, "PID", 0, "nsys: the process to import, of several", 0},
     QUIET,
     {0}};
 

@@ -24,8 +24,20 @@ int emuv_export_csv(const struct emuv_trace_data *d, FILE *out, struct emuv_err 
  * thread, NVTX ranges, allocated bytes as a counter. */
 int emuv_export_chrome(const struct emuv_trace_data *d, FILE *out, struct emuv_err *err);
 /* A table per record type with the names of its fields as columns (names and strings as text), `operand` with
- * launch_id, and `verdict`. The file must not exist. */
-int emuv_export_sqlite(const struct emuv_trace_data *d, const char *path, struct emuv_err *err);
+ * launch_id, and `verdict`; and the tables that Nsight Systems exports, under its names (nsys.h), so that queries
+ * written for those work. nsys_only: the latter alone. The file must not exist. */
+int emuv_export_sqlite(const struct emuv_trace_data *d, const char *path, bool nsys_only, struct emuv_err *err);
+
+struct emuv_nsys_counts {
+  uint64_t launches, copies, sets, allocations, ranges, syncs;
+  uint64_t dropped; /* rows that could not be used; the trace says which */
+};
+
+/* Makes a trace of a database that `nsys export --type sqlite` wrote (or emuv_export_sqlite). Launches have times and
+ * names, and no operands: Nsight Systems records none, so they are of class gap. A database of several processes needs
+ * pid; 0 = the only one. EMUV_ERR_INPUT names the table that is missing. counts may be NULL. */
+int emuv_import_nsys(const char *database, uint32_t pid, const char *path, struct emuv_nsys_counts *counts,
+                     struct emuv_err *err);
 
 /* Flushes; the error of any write before, too. */
 int emuv_export_finish(FILE *out, struct emuv_err *err);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Traces to SQLite: see export.h. Tables come from the schema (schema.h): a field is a column; enumerations, strings
- * and kernels are stored as text. One transaction. */
+ * and kernels are stored as text. Beside them the tables of Nsight Systems (nsys.h). One transaction. */
 #include "tracer/format/export/export.h"
+#include "tracer/format/export/nsys.h"
 #include "tracer/format/schema.h"
 
 #include <sqlite3.h>
@@ -130,18 +131,17 @@ static int insert_all(const struct output *o)
       TABLE(EMUV_TRACE_TAG, tags),
   };
 #undef TABLE
-  int code = run(o, "BEGIN");
+  int code = 0;
   for (size_t i = 0; i < sizeof tables / sizeof *tables && code == 0; i++)
     code = insert_table(o, &emuv_trace_schemas[tables[i].type], tables[i].rows, tables[i].n, tables[i].stride);
   if (code == 0) code = insert_operands(o);
   if (code == 0)
     code =
         insert_table(o, &emuv_trace_schema_verdict, &d->state.verdict, d->state.has_verdict, sizeof d->state.verdict);
-  if (code == 0) code = run(o, "CREATE INDEX operand_launch ON operand(launch_id)");
-  return code ? code : run(o, "COMMIT");
+  return code ? code : run(o, "CREATE INDEX operand_launch ON operand(launch_id)");
 }
 
-int emuv_export_sqlite(const struct emuv_trace_data *d, const char *path, struct emuv_err *err)
+int emuv_export_sqlite(const struct emuv_trace_data *d, const char *path, bool nsys_only, struct emuv_err *err)
 {
   struct output o = {.d = d, .err = err};
   if (access(path, F_OK) == 0) return emuv_err_set(err, EMUV_ERR_USAGE, "%s exists; it is not overwritten", path);
@@ -149,7 +149,10 @@ int emuv_export_sqlite(const struct emuv_trace_data *d, const char *path, struct
   if (sqlite3_open(path, &o.db) != SQLITE_OK ||
       sqlite3_exec(o.db, "PRAGMA journal_mode=OFF", NULL, NULL, NULL) != SQLITE_OK)
     code = emuv_err_set(err, EMUV_ERR_IO, "cannot create %s: %s", path, sqlite3_errmsg(o.db));
-  if (code == 0) code = insert_all(&o);
+  if (code == 0) code = run(&o, "BEGIN");
+  if (code == 0 && !nsys_only) code = insert_all(&o);
+  if (code == 0) code = emuv_nsys_write(d, o.db, err);
+  if (code == 0) code = run(&o, "COMMIT");
   sqlite3_close(o.db);
   if (code) unlink(path);
   return code;
