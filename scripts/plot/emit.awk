@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tagged lines of a figure's SQL (see prelude.sql) -> variables and datablocks of a gnuplot script (see style.gp).
+# The general tags of figures of traces (trace/prelude.sql) become datablocks as they are.
 # With a `why` line: prints that line alone. POSIX awk, tab-separated input.
 #
 # Lines that are equal at all their points (within 0.5 %) become one, named "lru = fifo = clock", so that none hides
@@ -163,6 +164,29 @@ BEGIN {
   split("note series bound_by settings origin subject unit units base_kind", texts, " ")
   for (i in texts) { value[texts[i]] = ""; is_text[texts[i]] = 1 }
 }
+# Columns from..NF of the line, with blanks between.
+function rest(from,    k, out) {
+  for (k = from; k <= NF; k++) out = out (k > from ? " " : "") $k
+  return out "\n"
+}
+function matrix(name,    x, y, out) {
+  printf "$%s << EOD_%s\n", name, name
+  for (y = 0; y < rows_of[name]; y++) {
+    out = ""
+    for (x = 0; x < columns_of[name]; x++) out = out ((name, x, y) in cell_of ? cell_of[name, x, y] : 0) " "
+    print out
+  }
+  print "EOD_" name
+}
+$1 == "block" || $1 == "row" || $1 == "part" { if (!($2 in free)) free[$2] = "" }
+$1 == "row" { free[$2] = free[$2] rest(3) }
+$1 == "part" {
+  if ($2 in part_of && part_of[$2] != $3) free[$2] = free[$2] "\n\n"
+  part_of[$2] = $3
+  free[$2] = free[$2] rest(4)
+}
+$1 == "matrix" { columns_of[$2] = $3; rows_of[$2] = $4 }
+$1 == "cell" && ($2 in columns_of) { cell_of[$2, $3, $4] = $5; next }
 $1 == "why" { why = why == "" ? $2 : why }
 $1 == "set" { value[$2] = $3; is_text[$2] = 1 }
 $1 == "note" { notes[++n_notes] = $2 }
@@ -219,4 +243,6 @@ END {
   block("line", line); block("point", point); block("bound", bound); block("cell", cells())
   block("cpoint", cell_points())
   block("gbound", gbound); block("bar", bar); block("ref", ref); block("all", all)
+  for (k in free) block(k, free[k])
+  for (k in columns_of) matrix(k)
 }

@@ -2,9 +2,8 @@
 /* Source `trace`: a captured run (.emuv).
  *
  * Address space: tracer/format/space.h, one segment per extent that the run touches; what a launch does not touch, no
- * segment holds. An operand whose access is not known counts as read. A launch cannot read more than its time allows,
- * so an operand of class `bounded` that is larger than READ_RATE x kernel time (an embedding table of which one row is
- * taken) is cut to that.
+ * segment holds. An operand whose access is not known counts as read. An operand of
+ * class `bounded` is cut to what its launch has time for (tracer/format/touch.h).
  * Kinds: WEIGHT is what is larger than 64 KiB, is touched in at least half of the timed steps, by at most two calls per
  * step, and is never written in them; everything else is OTHER: a trace does not tell the KV cache from activations.
  * Steps: tracer/format/steps.h. Step 0 holds what comes before the first one (loading, and prefill unless a range marks
@@ -20,6 +19,7 @@
 #include "tracer/format/schema.h"
 #include "tracer/format/space.h"
 #include "tracer/format/steps.h"
+#include "tracer/format/touch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,8 +28,6 @@
 
 extern const struct emuv_source_ops emuv_source_trace;
 
-static const double READ_RATE = 10.0;             /* bytes per ns: above any card's memory, below its L2 */
-static const uint64_t READ_LEAST_BYTES = 1 << 20; /* an operand up to this is never cut */
 static const uint64_t WEIGHT_LEAST_BYTES = 64 << 10;
 enum { WEIGHT_CALLS_PER_STEP = 2, NO_LAYER = -2 };
 
@@ -74,21 +72,10 @@ static void select_steps(struct build *b)
 
 /* ---- operands ---- */
 
-static uint64_t readable(const struct emuv_trace_operand *o, const struct emuv_trace_call *call, uint64_t bytes)
-{
-  if (o->cls == EMUV_TRACE_CLASS_EXACT || call->end_ns <= call->start_ns) return bytes;
-  double most = READ_RATE * (double)(call->end_ns - call->start_ns);
-  if (most < (double)READ_LEAST_BYTES) most = (double)READ_LEAST_BYTES;
-  return (double)bytes > most ? (uint64_t)most : bytes;
-}
-
 static bool locate(const struct build *b, const struct emuv_trace_call *call, const struct emuv_trace_operand *o,
                    struct emuv_trace_place *place)
 {
-  bool bounded = o->cls != EMUV_TRACE_CLASS_EXACT;
-  if (!emuv_trace_space_find(&b->space, o->allocation, o->offset, o->bytes, bounded, place)) return false;
-  place->bytes = readable(o, call, place->bytes);
-  return true;
+  return emuv_trace_touch_place(&b->space, call, o, place);
 }
 
 static uint32_t range_flags(const struct emuv_trace_operand *o)

@@ -22,8 +22,8 @@ expect() {
 }
 
 sqlite3 good.sqlite <"$EMUV_SOURCE/tests/cli/plot_db.sql"
-expect 2 'emuv-plot: error: which database?
-hint: emuv-plot DATABASE; emuv-plot --help says more'
+expect 2 'emuv-plot: error: which database or trace?
+hint: emuv-plot DATABASE|TRACE; emuv-plot --help says more'
 expect 2 "emuv-plot: error: unknown option '--figures'
 hint: did you mean '--figure'?" --figures time good.sqlite
 expect 2 "emuv-plot: error: unknown option '--zzzzzzzz'" --zzzzzzzz good.sqlite
@@ -32,7 +32,7 @@ hint: did you mean 'throughput'?" --figure time,troughput good.sqlite
 expect 2 "emuv-plot: error: unknown format 'pgn'
 hint: did you mean 'png'?" --format=pgn good.sqlite
 expect 2 "emuv-plot: error: option '-o' needs a value" good.sqlite -o
-expect 2 'emuv-plot: error: one database at a time, please
+expect 2 'emuv-plot: error: one file at a time, please
 hint: run emuv-plot once for each' good.sqlite good.sqlite
 expect 2 'emuv-plot: error: --where: no such column: hardwear' --where "hardwear = 'h100'" good.sqlite
 expect 1 "good.sqlite: error: no row for which hardware = 'a10'" --where "hardware = 'a10'" good.sqlite
@@ -40,9 +40,9 @@ expect 1 'none.sqlite: error: no such file
 hint: emuv-sim says at its end where its database is' none.sqlite
 mkdir folder
 expect 1 'folder: error: is a directory
-hint: name the database file in it' folder
+hint: name the database or the trace in it' folder
 : >empty.sqlite
-expect 3 'empty.sqlite: error: an empty file, not a results database' empty.sqlite
+expect 3 'empty.sqlite: error: an empty file, not a results database and not a trace' empty.sqlite
 printf 'scenario: llama70b\n%4096s' '' >text.sqlite
 expect 3 'text.sqlite: error: not a SQLite database, or a damaged one' text.sqlite
 head -c 6000 good.sqlite >cut.sqlite

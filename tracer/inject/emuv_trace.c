@@ -6,6 +6,7 @@
 #include "runtime/core/option.h"
 #include "runtime/core/units.h"
 #include "tracer/format/export/export.h"
+#include "tracer/format/export/figures.h"
 #include "tracer/format/oracle.h"
 #include "tracer/format/schema.h"
 #include "tracer/inject/launch.h"
@@ -209,7 +210,7 @@ static int check(struct arguments *a)
 
 /* ---- export, import ---- */
 
-static const char *const export_formats[] = {"csv", "json", "sqlite", "nsys", "oracleGeneral", NULL};
+static const char *const export_formats[] = {"csv", "json", "sqlite", "nsys", "oracleGeneral", "figures", NULL};
 static const char *const import_formats[] = {"oracleGeneral", "csv", "nsys", NULL};
 
 static bool is(const char *a, const char *b)
@@ -219,7 +220,7 @@ static bool is(const char *a, const char *b)
 
 static bool is_database(const struct arguments *a)
 {
-  return is(a->format, "sqlite") || is(a->format, "nsys");
+  return is(a->format, "sqlite") || is(a->format, "nsys") || is(a->format, "figures");
 }
 
 static int export_loaded(struct arguments *a, FILE *out)
@@ -229,7 +230,10 @@ static int export_loaded(struct arguments *a, FILE *out)
   if (code) return code;
   if (is(a->format, "csv")) code = emuv_export_csv(&d, out, &a->err);
   if (is(a->format, "json")) code = emuv_export_chrome(&d, out, &a->err);
-  if (is_database(a)) code = emuv_export_sqlite(&d, a->output, is(a->format, "nsys"), &a->err);
+  if (is(a->format, "figures"))
+    code = emuv_export_figures(&d, a->output, &a->err);
+  else if (is_database(a))
+    code = emuv_export_sqlite(&d, a->output, is(a->format, "nsys"), &a->err);
   emuv_trace_data_free(&d);
   return code;
 }
@@ -330,7 +334,8 @@ static const struct argp_option check_options[] = {
     QUIET,
     {0}};
 static const struct argp_option export_options[] = {
-    {"format", KEY_FORMAT, "NAME", 0, "csv, json (Perfetto, Chrome), sqlite, nsys or oracleGeneral", 0},
+    {"format", KEY_FORMAT, "NAME", 0,
+     "csv, json (Perfetto, Chrome), sqlite, nsys, oracleGeneral, or figures (what emuv-plot draws)", 0},
     {"output", 'o', "FILE", 0, "write there instead of standard output", 0},
     {"page-size", KEY_PAGE, "SIZE", 0, "oracleGeneral: references are pages of this size (64KiB, 2MiB)", 0},
     {"objects", KEY_OBJECTS, NULL, 0, "oracleGeneral: references are operands, known by their address", 0},
