@@ -30,7 +30,8 @@ static const struct unit rate_units[] = {
     {"B/s", 1},    {"KiB/s", 0x1p10}, {"MiB/s", 0x1p20}, {"GiB/s", 0x1p30}, {"TiB/s", 0x1p40}, {"kB/s", 1e3},
     {"KB/s", 1e3}, {"MB/s", 1e6},     {"GB/s", 1e9},     {"TB/s", 1e12},    {NULL, 0},
 };
-static const struct unit time_units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {NULL, 0}};
+static const struct unit time_units[] = {{"ns", 1},     {"us", 1e3},   {"ms", 1e6}, {"s", 1e9},
+                                         {"min", 6e10}, {"h", 3.6e12}, {NULL, 0}};
 static const struct unit flops_units[] = {
     {"FLOP/s", 1},     {"kFLOP/s", 1e3},  {"MFLOP/s", 1e6}, {"GFLOP/s", 1e9},
     {"TFLOP/s", 1e12}, {"PFLOP/s", 1e15}, {NULL, 0},
@@ -199,7 +200,7 @@ int emuv_units_parse_rate(const char *text, double *bytes_per_s, struct emuv_err
 
 int emuv_units_parse_time(const char *text, double *ns, struct emuv_err *err)
 {
-  return parse_scaled(text, time_units, "time", "30ns 2.5us 1ms 0.5s", ns, err);
+  return parse_scaled(text, time_units, "time", "30ns 2.5us 1ms 0.5s 2min", ns, err);
 }
 
 int emuv_units_parse_flops(const char *text, double *flop_per_s, struct emuv_err *err)

@@ -12,7 +12,7 @@
 int emuv_units_parse_bytes(const char *text, uint64_t *bytes, struct emuv_err *err);
 /* "55.5GB/s" "7.5 GB/s" "51GiB/s" "400MB/s" -> bytes per second. */
 int emuv_units_parse_rate(const char *text, double *bytes_per_s, struct emuv_err *err);
-/* "2.5us" "30ns" "1ms" "0.5s" -> nanoseconds. */
+/* "2.5us" "30ns" "1ms" "0.5s" "2min" "1h" -> nanoseconds. */
 int emuv_units_parse_time(const char *text, double *ns, struct emuv_err *err);
 /* "989TFLOP/s" "82.6 TFLOP/s" "500GFLOP/s" -> FLOP per second. */
 int emuv_units_parse_flops(const char *text, double *flop_per_s, struct emuv_err *err);

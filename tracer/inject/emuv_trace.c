@@ -401,40 +401,14 @@ static int run_command(const struct command *c, int argc, char **argv)
   return c->run(&a);
 }
 
-static void help(FILE *out)
-{
-  fputs("Usage: emuv-trace [OPTION...] [--] COMMAND [ARGUMENT...]\n"
-        "  or:  emuv-trace info|dump|check|export|import FILE [OPTION...]\n"
-        "\n"
-        "Captures what a GPU program allocates, copies, launches and touches, as a trace (.emuv);\n"
-        "or reports on, checks and converts traces.\n"
-        "\n"
-        "Capture:\n"
-        "  -o, --output FILE   the trace to write\n"
-        "      --max-size SIZE stop recording when the file has this size\n"
-        "  -q, --quiet         say nothing on stderr\n"
-        "\n"
-        "  emuv-trace SUBCOMMAND --help   options of a subcommand\n"
-        "  emuv-trace --version           version and git revision\n"
-        "\n"
-        "Examples:\n"
-        "  emuv-trace -o infer.emuv python infer.py\n"
-        "  emuv-trace info infer.emuv\n"
-        "  emuv-trace export infer.emuv --format json -o infer.json   # open in ui.perfetto.dev\n"
-        "  emuv-sim --trace infer.emuv --vram 8GiB,16GiB\n"
-        "\n"
-        "Exit status: of the captured command; 0 ok, 1 run-time failure, 2 usage, 3 invalid trace, 77 no hardware.\n",
-        out);
-}
-
 int main(int argc, char **argv)
 {
   if (argc < 2) {
-    help(stderr);
+    emuv_trace_help(stderr);
     return 2;
   }
   if (is(argv[1], "--help") || is(argv[1], "-?") || is(argv[1], "--usage")) {
-    help(stdout);
+    emuv_trace_help(stdout);
     return 0;
   }
   if (is(argv[1], "--version") || is(argv[1], "-V")) {
