@@ -522,6 +522,27 @@ static void old_numbers_are_forgotten(void **state)
   assert_int_equal(emuv_correlations_resolve(&numbers, 22), 22);
 }
 
+static void strict_numbers_belong_to_recorded_calls(void **state)
+{
+  (void)state;
+  memset(&numbers, 0, sizeof numbers);
+  numbers.strict = true;
+  emuv_correlations_issue(&numbers, 102, false);
+  emuv_correlations_issue(&numbers, 110, true);
+  assert_int_equal(emuv_correlations_resolve(&numbers, 101), 102); /* this CUPTI may give the outer call's number */
+  assert_int_equal(emuv_correlations_resolve(&numbers, 100), 0);   /* of a call before the window */
+  assert_int_equal(emuv_correlations_resolve(&numbers, 101), 0);   /* a second one */
+  assert_int_equal(emuv_correlations_resolve(&numbers, 110), 110);
+  assert_int_equal(emuv_correlations_resolve(&numbers, 109), 0); /* it does not: an exact number was seen */
+  assert_int_equal(emuv_correlations_resolve(&numbers, 110), 110);
+  assert_int_equal(emuv_correlations_resolve(&numbers, 120), 0);
+  for (uint32_t i = 1; i < 2 * EMUV_CORRELATIONS_PROOF; i++) {
+    emuv_correlations_issue(&numbers, 1000 + 2 * i, false);
+    assert_int_equal(emuv_correlations_resolve(&numbers, 1000 + 2 * i), 1000 + 2 * i);
+    assert_int_equal(emuv_correlations_resolve(&numbers, 1001 + 2 * i), 0);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -546,6 +567,7 @@ int main(void)
       cmocka_unit_test(numbers_of_outer_calls_find_the_inner_ones),
       cmocka_unit_test(a_graphs_activities_share_a_number),
       cmocka_unit_test(old_numbers_are_forgotten),
+      cmocka_unit_test(strict_numbers_belong_to_recorded_calls),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

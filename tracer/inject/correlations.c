@@ -43,14 +43,22 @@ static uint32_t take(struct emuv_correlations *c, uint64_t at)
   return c->kept[slot(at)].id;
 }
 
+static uint32_t not_recorded(struct emuv_correlations *c, uint64_t at, uint32_t id)
+{
+  if (at == c->head || c->exact_run || c->kept[slot(at)].taken || c->kept[slot(at)].id != id + 1) return 0;
+  c->nested++;
+  return take(c, at);
+}
+
 uint32_t emuv_correlations_resolve(struct emuv_correlations *c, uint32_t id)
 {
   if (c->trusted) return id;
   uint64_t at = lower_bound(c, id);
   if (at < c->head && c->kept[slot(at)].id == id) {
-    c->trusted = ++c->exact_run >= EMUV_CORRELATIONS_PROOF && c->nested == 0;
+    c->trusted = ++c->exact_run >= EMUV_CORRELATIONS_PROOF && c->nested == 0 && !c->strict;
     return take(c, at);
   }
+  if (c->strict) return not_recorded(c, at, id);
   while (at < c->head && c->kept[slot(at)].taken) at++;
   if (at == c->head) {
     c->unknown++;

@@ -7,6 +7,9 @@
  * them is tied to that call; else to the first later call that has no activity yet (the inner call follows its outer
  * one). Once a run of exact matches has shown that this CUPTI needs no such search, nothing is kept any more.
  *
+ * A capture that does not record everything (strict) sees activities of calls that it did not record: then only exact
+ * numbers count, and those that are one below a recorded call's as long as no exact one has been seen.
+ *
  * Owned and locked by the caller. */
 #ifndef EMUV_INJECT_CORRELATIONS_H
 #define EMUV_INJECT_CORRELATIONS_H
@@ -24,13 +27,15 @@ struct emuv_correlations {
   uint64_t head, n;
   uint32_t exact_run;
   bool trusted;    /* numbers match: nothing is kept */
+  bool strict;     /* set by the owner, before the first call */
   uint64_t nested; /* activities tied to an inner call */
   uint64_t unknown;
 };
 
 /* A call with this number was recorded. */
 void emuv_correlations_issue(struct emuv_correlations *c, uint32_t id, bool many);
-/* The number of the recorded call that an activity with this number belongs to; the same number when none is known. */
+/* The number of the recorded call that an activity with this number belongs to; when none is
+ * known, the same number, or 0 if strict. */
 uint32_t emuv_correlations_resolve(struct emuv_correlations *c, uint32_t id);
 
 #endif

@@ -38,9 +38,9 @@ static void write_time(const struct gpu_time *t)
   const bool bad = t->start == 0 || t->end < t->start;
   pthread_mutex_lock(&c->lock);
   const uint64_t correlation = emuv_correlations_resolve(&c->correlations, t->correlation);
-  c->bad_times += bad;
+  c->bad_times += bad && correlation;
   pthread_mutex_unlock(&c->lock);
-  if (bad) return;
+  if (bad || !correlation) return;
   const struct emuv_trace_gpu_time record = {.correlation = correlation,
                                              .graph_node = t->graph_node,
                                              .start_ns = to_monotonic(t->start),
@@ -110,13 +110,20 @@ uint64_t emuv_activity_set_clock(int tries)
   return best;
 }
 
-int emuv_activity_start(void)
+int emuv_activity_enable(bool on)
 {
   const struct emuv_cupti_api *const api = &emuv_capture.api;
-  if (api->cuptiActivityRegisterCallbacks(give_buffer, take_buffer) != CUPTI_SUCCESS) return EMUV_ERR_UNSUPPORTED;
-  int enabled = 0;
-  for (int i = 0; i < KINDS; i++) enabled += api->cuptiActivityEnable(kinds[i]) == CUPTI_SUCCESS;
-  return enabled ? 0 : EMUV_ERR_UNSUPPORTED;
+  int known = 0;
+  for (int i = 0; i < KINDS; i++)
+    known += (on ? api->cuptiActivityEnable : api->cuptiActivityDisable)(kinds[i]) == CUPTI_SUCCESS;
+  return known;
+}
+
+int emuv_activity_start(void)
+{
+  return emuv_capture.api.cuptiActivityRegisterCallbacks(give_buffer, take_buffer) == CUPTI_SUCCESS
+             ? 0
+             : EMUV_ERR_UNSUPPORTED;
 }
 
 void emuv_activity_flush(bool forced)
@@ -126,6 +133,6 @@ void emuv_activity_flush(bool forced)
 
 void emuv_activity_stop(void)
 {
-  for (int i = 0; i < KINDS; i++) emuv_capture.api.cuptiActivityDisable(kinds[i]);
+  emuv_activity_enable(false);
   emuv_activity_flush(true);
 }

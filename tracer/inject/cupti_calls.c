@@ -117,15 +117,42 @@ static const struct row rows[] = {
 
 enum { ROWS = sizeof rows / sizeof *rows };
 
+/* Of rows whose calls count only while the capture records; the others always come: memory is always followed. */
+static bool windowed[ROWS];
+
+static bool is_work(emuv_call_handler *handler)
+{
+  static emuv_call_handler *const work[] = {
+      emuv_copy_linear,        emuv_copy_peer,        emuv_copy_2d,      emuv_copy_3d,
+      emuv_copy_batch,         emuv_copy_batch_v2,    emuv_set_linear,   emuv_set_2d,
+      emuv_launch_kernel,      emuv_launch_kernel_ex, emuv_launch_graph, emuv_sync_stream,
+      emuv_launch_cooperative, emuv_sync_event,       emuv_sync_context, emuv_sync_record,
+      emuv_sync_wait,          emuv_unsupported};
+  for (size_t i = 0; i < sizeof work / sizeof *work; i++)
+    if (handler == work[i]) return true;
+  return false;
+}
+
 /* Calls that this CUPTI does not know (it is older than the headers) cannot be made by the program either. */
-int emuv_calls_enable(CUpti_SubscriberHandle subscriber)
+static int enable(CUpti_SubscriberHandle subscriber, bool on, bool work)
 {
   int enabled = 0;
   for (uint32_t id = 0; id < ROWS; id++)
-    if (rows[id].handler &&
-        emuv_capture.api.cuptiEnableCallback(1, subscriber, CUPTI_CB_DOMAIN_DRIVER_API, id) == CUPTI_SUCCESS)
+    if (rows[id].handler && windowed[id] == work &&
+        emuv_capture.api.cuptiEnableCallback(on, subscriber, CUPTI_CB_DOMAIN_DRIVER_API, id) == CUPTI_SUCCESS)
       enabled++;
   return enabled;
+}
+
+int emuv_calls_enable(CUpti_SubscriberHandle subscriber)
+{
+  for (uint32_t id = 0; id < ROWS; id++) windowed[id] = is_work(rows[id].handler);
+  return enable(subscriber, true, false);
+}
+
+int emuv_calls_enable_work(CUpti_SubscriberHandle subscriber, bool on)
+{
+  return enable(subscriber, on, true);
 }
 
 static bool succeeded(const CUpti_CallbackData *data)
@@ -146,12 +173,13 @@ static void run(const struct row *row, const CUpti_CallbackData *data, uint64_t 
 
 void emuv_calls_dispatch(CUpti_CallbackId cbid, const CUpti_CallbackData *data)
 {
-  if (cbid >= ROWS || !rows[cbid].handler) return;
+  if (cbid >= ROWS || !rows[cbid].handler || (windowed[cbid] && !emuv_recording_now())) return;
   const uint64_t now = emuv_capture_now_ns();
   if (data->callbackSite == CUPTI_API_ENTER) {
     *data->correlationData = now;
     if (rows[cbid].before) run(&rows[cbid], data, now, 0);
-  } else if (!rows[cbid].before && succeeded(data)) {
+  } else if (!rows[cbid].before && succeeded(data) &&
+             (!windowed[cbid] || emuv_recording_covers(*data->correlationData))) {
     run(&rows[cbid], data, *data->correlationData, now);
   }
 }

@@ -16,6 +16,7 @@
 #include "tracer/inject/cupti_api.h"
 #include "tracer/inject/inject.h"
 #include "tracer/inject/operands.h"
+#include "tracer/inject/recording.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -51,7 +52,10 @@ struct emuv_call {
 typedef void emuv_call_handler(const struct emuv_call *call, const void *params);
 
 /* cupti_calls.c: the table of driver calls. */
+/* Of those that the capture always follows; how many this CUPTI knows. */
 int emuv_calls_enable(CUpti_SubscriberHandle subscriber);
+/* Of launches, copies, sets and synchronisation, which count only while the capture records. */
+int emuv_calls_enable_work(CUpti_SubscriberHandle subscriber, bool on);
 void emuv_calls_dispatch(CUpti_CallbackId cbid, const CUpti_CallbackData *data);
 
 /* cupti_memory.c */
@@ -103,6 +107,8 @@ void emuv_blocks_dump(const struct emuv_kernel_info *kernel, const char *symbol,
 
 /* cupti_activity.c */
 int emuv_activity_start(void);
+/* Makes activities come or not. How many kinds this CUPTI knows. */
+int emuv_activity_enable(bool on);
 /* Hands finished buffers over; forced: unfinished ones too. */
 void emuv_activity_flush(bool forced);
 void emuv_activity_stop(void);

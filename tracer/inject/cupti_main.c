@@ -46,6 +46,7 @@ static void CUPTIAPI on_callback(void *user, CUpti_CallbackDomain domain, CUpti_
 
 static void flush_often(void)
 {
+  emuv_recording_tick();
   if (!atomic_load(&awake)) return;
   emuv_activity_flush(false);
   if (!emuv_capture_enter()) return;
@@ -65,9 +66,9 @@ static void write_summary(void)
   emuv_inject_gap(c->writer, EMUV_TRACE_GAP_UNSUPPORTED, "calls recorded into CUDA graphs", c->captured_calls);
 }
 
-static void finish(void)
+/* The program is not waited for: launches that the device has not finished have no times. */
+static void close_trace(enum emuv_trace_status status, const char *text)
 {
-  if (!emuv_inject_is_on()) return;
   emuv_inject_stop_ticking();
   emuv_activity_set_clock(CLOCK_TRIES);
   emuv_activity_stop();
@@ -75,8 +76,26 @@ static void finish(void)
   if (!emuv_inject_turn_off()) return;
   struct emuv_err err = {0};
   write_summary();
-  if (emuv_trace_writer_close(emuv_capture.writer, EMUV_TRACE_STATUS_COMPLETE, 0, NULL, &err))
+  if (emuv_trace_writer_close(emuv_capture.writer, status, 0, text, &err))
     emuv_capture_say("%s: %s", emuv_inject_path(), err.text);
+}
+
+static void finish(void)
+{
+  emuv_recording_stop();
+  if (emuv_inject_is_on()) close_trace(EMUV_TRACE_STATUS_COMPLETE, NULL);
+}
+
+static void end_of_duration(void)
+{
+  if (emuv_inject_is_on()) close_trace(EMUV_TRACE_STATUS_STOPPED, "the duration ended");
+}
+
+static void arm(bool on)
+{
+  emuv_calls_enable_work(emuv_capture.subscriber, on);
+  if (emuv_activity_enable(on) == 0 && on)
+    emuv_inject_gap(emuv_capture.writer, EMUV_TRACE_GAP_TIMESTAMP, "no activity records: GPU times are missing", 1);
 }
 
 static void write_process(void)
@@ -114,6 +133,9 @@ static int subscribe(void)
                            CUPTI_CBID_RESOURCE_STREAM_DESTROY_STARTING);
   if (emuv_activity_start())
     emuv_inject_gap(emuv_capture.writer, EMUV_TRACE_GAP_TIMESTAMP, "no activity records: GPU times are missing", 1);
+  emuv_recording_configure();
+  emuv_capture.correlations.strict = emuv_window_is_set(&emuv_recording);
+  emuv_recording_begin(emuv_capture.writer, arm, end_of_duration);
   return 0;
 }
 

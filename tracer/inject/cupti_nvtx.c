@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* NVTX ranges: RANGE records. A program's NVTX loads the library named in NVTX_INJECTION64_PATH at its first call,
  * hands over the table of its functions, and calls what is put there. Before CUDA starts, and after the capture has
- * ended, ranges are let pass. See cupti_capture.h; interface: nvtx3/nvtxDetail/nvtxTypes.h of the toolkit. */
+ * ended, ranges are not written; but they may open and close the window of recording at any time. See cupti_capture.h;
+ * interface: nvtx3/nvtxDetail/nvtxTypes.h of the toolkit. */
 #include "tracer/inject/cupti_capture.h"
 
 #include <nvtx3/nvToolsExt.h>
@@ -19,7 +20,7 @@ static atomic_uint_fast64_t last_id;
 
 static void write_range(enum emuv_trace_range_kind kind, const char *text, uint64_t id, const struct registered *domain)
 {
-  if (!emuv_capture_enter()) return;
+  if (!emuv_recording_now() || !emuv_capture_enter()) return;
   struct emuv_trace_writer *const w = emuv_capture.writer;
   const struct emuv_trace_range record = {.ns = emuv_capture_now_ns(),
                                           .kind = kind,
@@ -29,6 +30,34 @@ static void write_range(enum emuv_trace_range_kind kind, const char *text, uint6
                                           .domain = emuv_trace_writer_string(w, domain ? domain->text : NULL)};
   emuv_trace_writer_range(w, &record);
   emuv_capture_leave();
+}
+
+/* Ranges open the window before they are written, and close it afterwards. */
+static void push_in(const char *text, const struct registered *domain)
+{
+  emuv_recording_push(domain, text);
+  write_range(EMUV_TRACE_RANGE_PUSH, text, 0, domain);
+}
+
+static void pop_in(const struct registered *domain)
+{
+  write_range(EMUV_TRACE_RANGE_POP, NULL, 0, domain);
+  emuv_recording_pop(domain);
+}
+
+/* Odd ids are of ranges that the capture waits for. */
+static nvtxRangeId_t start_in(const char *text, const struct registered *domain)
+{
+  const bool counts = emuv_recording_range_start(text);
+  const uint64_t id = 2 * (atomic_fetch_add(&last_id, 1) + 1) + counts;
+  write_range(EMUV_TRACE_RANGE_START, text, id, domain);
+  return id;
+}
+
+static void end_in(nvtxRangeId_t id, const struct registered *domain)
+{
+  write_range(EMUV_TRACE_RANGE_END, NULL, id, domain);
+  if (id & 1) emuv_recording_range_end();
 }
 
 static const char *narrow(const wchar_t *wide, char buffer[TEXT_MAX])
@@ -63,7 +92,7 @@ static void mark_ex(const nvtxEventAttributes_t *a)
 /* The return value is the nesting depth, which no caller needs from a tool. */
 static int push_a(const char *text)
 {
-  write_range(EMUV_TRACE_RANGE_PUSH, text, 0, NULL);
+  push_in(text, NULL);
   return 0;
 }
 
@@ -81,15 +110,8 @@ static int push_ex(const nvtxEventAttributes_t *a)
 
 static int pop(void)
 {
-  write_range(EMUV_TRACE_RANGE_POP, NULL, 0, NULL);
+  pop_in(NULL);
   return 0;
-}
-
-static nvtxRangeId_t start_in(const char *text, const struct registered *domain)
-{
-  const uint64_t id = atomic_fetch_add(&last_id, 1) + 1;
-  write_range(EMUV_TRACE_RANGE_START, text, id, domain);
-  return id;
 }
 
 static nvtxRangeId_t start_a(const char *text)
@@ -105,7 +127,7 @@ static nvtxRangeId_t start_ex(const nvtxEventAttributes_t *a)
 
 static void end(nvtxRangeId_t id)
 {
-  write_range(EMUV_TRACE_RANGE_END, NULL, id, NULL);
+  end_in(id, NULL);
 }
 
 static const struct registered *of_domain(nvtxDomainHandle_t domain)
@@ -127,19 +149,19 @@ static nvtxRangeId_t domain_start(nvtxDomainHandle_t domain, const nvtxEventAttr
 
 static void domain_end(nvtxDomainHandle_t domain, nvtxRangeId_t id)
 {
-  write_range(EMUV_TRACE_RANGE_END, NULL, id, of_domain(domain));
+  end_in(id, of_domain(domain));
 }
 
 static int domain_push(nvtxDomainHandle_t domain, const nvtxEventAttributes_t *a)
 {
   char buffer[TEXT_MAX];
-  write_range(EMUV_TRACE_RANGE_PUSH, message(a, buffer), 0, of_domain(domain));
+  push_in(message(a, buffer), of_domain(domain));
   return 0;
 }
 
 static int domain_pop(nvtxDomainHandle_t domain)
 {
-  write_range(EMUV_TRACE_RANGE_POP, NULL, 0, of_domain(domain));
+  pop_in(of_domain(domain));
   return 0;
 }
 
@@ -204,6 +226,7 @@ int InitializeInjectionNvtx2(NvtxGetExportTableFunc_t get_table);
 __attribute__((visibility("default"))) int InitializeInjectionNvtx2(NvtxGetExportTableFunc_t get_table)
 {
   const NvtxExportTableCallbacks *callbacks = get_table(NVTX_ETID_CALLBACKS);
+  emuv_recording_configure();
   if (!callbacks || callbacks->struct_size < sizeof *callbacks) return 0;
   fill(callbacks, NVTX_CB_MODULE_CORE, core, sizeof core / sizeof *core);
   fill(callbacks, NVTX_CB_MODULE_CORE2, core2, sizeof core2 / sizeof *core2);

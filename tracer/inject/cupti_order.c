@@ -67,7 +67,9 @@ void emuv_profiler_range(const struct emuv_call *call, const void *params)
 {
   (void)params;
   const struct emuv_trace_range record = {.ns = call->exit_ns, .kind = call->arg, .tid = call->tid};
-  emuv_trace_writer_range(emuv_capture.writer, &record);
+  if (call->arg == EMUV_TRACE_RANGE_PROFILER_START) emuv_recording_profiler(true);
+  if (emuv_recording_now()) emuv_trace_writer_range(emuv_capture.writer, &record);
+  if (call->arg == EMUV_TRACE_RANGE_PROFILER_STOP) emuv_recording_profiler(false);
 }
 
 void emuv_unsupported(const struct emuv_call *call, const void *params)

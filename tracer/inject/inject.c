@@ -3,17 +3,16 @@
 #include "tracer/inject/inject.h"
 
 #include "emuv_version.h"
+#include "tracer/inject/names.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,28 +89,13 @@ bool emuv_inject_turn_off(void)
 
 /* ---- the file ---- */
 
-/* The first process that takes the name gets it; the others put their pid before the extension. */
-static int claim_path(const char *wanted, char path[PATH_MAX])
-{
-  const int fd = open(wanted, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-  if (fd >= 0) {
-    close(fd);
-    return snprintf(path, PATH_MAX, "%s", wanted) < PATH_MAX ? 0 : EMUV_ERR_RANGE;
-  }
-  if (errno != EEXIST) return EMUV_ERR_IO;
-  const char *dot = strrchr(wanted, '.'), *slash = strrchr(wanted, '/');
-  const int stem = (int)(dot && dot > slash ? dot - wanted : (ptrdiff_t)strlen(wanted));
-  const int n = snprintf(path, PATH_MAX, "%.*s.%ld%s", stem, wanted, (long)getpid(), wanted + stem);
-  return n < PATH_MAX ? 0 : EMUV_ERR_RANGE;
-}
-
 int emuv_inject_open(struct emuv_trace_writer **writer)
 {
   const char *wanted = getenv("EMUV_TRACE_OUTPUT"), *limit = getenv("EMUV_TRACE_MAX_BYTES");
   const struct emuv_trace_writer_options options = {.max_bytes = limit ? strtoull(limit, NULL, 10) : 0};
   struct emuv_err err = {0};
   if (!wanted || !*wanted) return EMUV_ERR_NODEV;
-  if (claim_path(wanted, trace_path)) {
+  if (emuv_names_claim(wanted, (long)getpid(), trace_path)) {
     emuv_capture_say("%s cannot be created (%s): running without a trace", wanted, strerror(errno));
     return EMUV_ERR_IO;
   }
@@ -123,6 +107,17 @@ int emuv_inject_open(struct emuv_trace_writer **writer)
 const char *emuv_inject_path(void)
 {
   return trace_path;
+}
+
+/* What tells the launcher which run the file belongs to. Written at once: it must be there whatever comes. */
+static void write_origin(struct emuv_trace_writer *w)
+{
+  const char *wanted = getenv("EMUV_TRACE_OUTPUT"), *run = getenv("EMUV_TRACE_RUN");
+  const char *slash = wanted ? strrchr(wanted, '/') : NULL;
+  if (!run || !*run) return;
+  emuv_trace_writer_environment(w, EMUV_NAMES_RUN, run);
+  emuv_trace_writer_environment(w, EMUV_NAMES_OUTPUT, slash ? slash + 1 : wanted);
+  emuv_trace_writer_flush(w, NULL);
 }
 
 void emuv_inject_fact(struct emuv_trace_writer *w, const char *key, uint64_t value)
@@ -164,6 +159,7 @@ void emuv_inject_describe(struct emuv_trace_writer *w)
                                             .command = emuv_trace_writer_string(w, command),
                                             .executable = emuv_trace_writer_string(w, executable)};
   emuv_trace_writer_process(w, &record);
+  write_origin(w);
   emuv_trace_writer_environment(w, "emuv_version", EMUV_VERSION "-" EMUV_GIT_REVISION);
   emuv_inject_fact(w, "realtime_at_start_s", (uint64_t)time(NULL));
 }

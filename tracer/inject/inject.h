@@ -2,8 +2,8 @@
 /* What the libraries that CUDA loads into a traced process (capture, page capture) have in common: where the trace
  * goes, the process's own records, who may still use the writer, the background thread, fork and exit. No CUDA.
  *
- * The environment says where the trace goes: EMUV_TRACE_OUTPUT (a file; the first process of a tree gets it, others get
- * their pid into the name), EMUV_TRACE_MAX_BYTES.
+ * The environment says where the trace goes: EMUV_TRACE_OUTPUT (a file; names.h says which process gets which name),
+ * EMUV_TRACE_RUN (the launcher's id of the run), EMUV_TRACE_MAX_BYTES; and when records are taken (recording.h).
  *
  * Rules: the traced program must never notice. Nothing here exits or aborts; a failure is one line on stderr and the
  * program runs on. A forked child is inert: it takes no records, and the file stays its parent's. All functions may be

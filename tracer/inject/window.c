@@ -48,10 +48,20 @@ bool emuv_window_is_set(const struct emuv_window *w)
   return w->start_at_ns || w->duration_ns || w->trigger != EMUV_WINDOW_NO_RANGE;
 }
 
+static bool ended(const struct emuv_window *w, uint64_t now_ns)
+{
+  return w->over || (w->begun_ns && w->duration_ns && now_ns >= w->begun_ns + w->duration_ns);
+}
+
+bool emuv_window_wants(const struct emuv_window *w, uint64_t now_ns)
+{
+  return !ended(w, now_ns) && now_ns >= w->start_at_ns && (w->trigger == EMUV_WINDOW_NO_RANGE || w->open > 0);
+}
+
 void emuv_window_update(struct emuv_window *w, uint64_t now_ns)
 {
-  if (w->begun_ns && w->duration_ns && now_ns >= w->begun_ns + w->duration_ns) w->over = true;
-  const bool wanted = !w->over && now_ns >= w->start_at_ns && (w->trigger == EMUV_WINDOW_NO_RANGE || w->open > 0);
+  const bool wanted = emuv_window_wants(w, now_ns);
+  w->over = ended(w, now_ns);
   if (wanted == atomic_load(&w->recording)) return;
   if (wanted) atomic_store(&w->since_ns, now_ns);
   if (wanted && !w->begun_ns) w->begun_ns = now_ns;

@@ -48,6 +48,8 @@ void emuv_window_from_environment(struct emuv_window *w);
 /* Something is set: the capture does not record everything. */
 bool emuv_window_is_set(const struct emuv_window *w);
 
+/* It records at this time, as far as is known now. */
+bool emuv_window_wants(const struct emuv_window *w, uint64_t now_ns);
 /* What the window is at this time, after something happened: sets `recording`. */
 void emuv_window_update(struct emuv_window *w, uint64_t now_ns);
 /* The next time at which it changes by itself; 0: never. */
