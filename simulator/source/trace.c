@@ -235,7 +235,9 @@ static int add_steps(struct build *b, struct emuv_err *err)
 
 static int nothing_touched(const struct emuv_trace_data *d, struct emuv_err *err)
 {
-  if (d->n_launches == 0 || d->n_operands)
+  uint64_t operands = 0;
+  for (size_t i = 0; i < d->n_launches; i++) operands += d->launches[i].n_operands;
+  if (d->n_launches == 0 || operands)
     return emuv_err_set(err, EMUV_ERR_INPUT, "%s holds no launch that touches device memory", d->path);
   emuv_err_set(err, EMUV_ERR_INPUT, "%s has no operands: it does not tell which memory its launches touch", d->path);
   const char *import = emuv_trace_data_environment(d, "import");
