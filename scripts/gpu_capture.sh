@@ -68,7 +68,7 @@ library=$stage/lib/emuv/libemuv_cupti.so
 steps=" ${EMUV_STEPS:-self decode llama13b link kill} "
 budget_s=${EMUV_BUDGET_S:-345}
 work=$(mktemp -d)
-cp "$here/tests/gpu/llama_decode.py" "$work/"
+cp "$here/tests/gpu/llama_decode.py" "$here/tests/gpu/reference.py" "$work/"
 cd "$work" || exit 1
 logs=$work/logs
 mkdir -p "$logs"

@@ -5,7 +5,8 @@
 Eager `transformers`, fp16, default KV cache. NVTX ranges: "load", "warmup", "prefill", and "token" around each decode step (one
 forward pass, the choice of the next token, and its copy to the host, which any stopping rule needs).
 Prints one JSON object: seconds per token, a hash of the chosen ids (the same in every run with the same seed), bytes of
-the parameters. --parameters FILE writes name, address and size of every parameter, for comparing with a trace.
+the parameters. --parameters FILE writes name, address and size of every parameter, and of the KV cache as the last token
+leaves it (the default cache is made anew for each token), for comparing with a trace (reference.py, trace_truth).
 """
 import argparse
 import hashlib
@@ -14,7 +15,9 @@ import statistics
 import sys
 import time
 
+import reference
 import torch
+from reference import Range
 from transformers import LlamaConfig, LlamaForCausalLM
 
 
@@ -47,17 +50,6 @@ def build(o):
     return model.to(torch.float16).eval()
 
 
-class Range:
-    def __init__(self, name):
-        self.name = name
-
-    def __enter__(self):
-        torch.cuda.nvtx.range_push(self.name)
-
-    def __exit__(self, *_):
-        torch.cuda.nvtx.range_pop()
-
-
 def decode(model, prompt, tokens, prefill_name, token_name):
     """Returns the ids and the seconds of each step."""
     with Range(prefill_name):
@@ -75,11 +67,6 @@ def decode(model, prompt, tokens, prefill_name, token_name):
     return ids, seconds, out.past_key_values
 
 
-def describe_parameters(model):
-    return [{"name": name, "address": p.data_ptr(), "bytes": p.numel() * p.element_size(), "shape": list(p.shape)}
-            for name, p in model.named_parameters()]
-
-
 def main():
     o = options()
     started = time.perf_counter()
@@ -94,15 +81,14 @@ def main():
         if o.warmup:
             decode(model, prompt, o.warmup, "warmup", "warmup")
             torch.cuda.synchronize()
-        ids, seconds, _ = decode(model, prompt, o.tokens, "prefill", "token")
+        ids, seconds, cache = decode(model, prompt, o.tokens, "prefill", "token")
     torch.cuda.synchronize()
-    parameters = describe_parameters(model)
+    parameters = reference.describe_parameters(model)
     embedding = next(p["bytes"] for p in parameters if p["name"].endswith("embed_tokens.weight"))
     total = sum(p["bytes"] for p in parameters)
-    if o.parameters:
-        with open(o.parameters, "w", encoding="ascii") as f:
-            json.dump(parameters, f, indent=1)
+    reference.write_parameters(o.parameters, parameters + reference.describe_cache(cache, [o.tokens - 1]))
     json.dump({
+        "unit": "token",
         "s_per_token": statistics.median(seconds),
         "s_per_token_mean": statistics.fmean(seconds),
         "s_per_token_min": min(seconds),
@@ -113,6 +99,7 @@ def main():
         "load_s": loaded - started,
         "total_s": time.perf_counter() - started,
         "max_memory_bytes": torch.cuda.max_memory_allocated(),
+        "max_rss_bytes": reference.max_rss_bytes(),
         "reserved_bytes": torch.cuda.memory_reserved(),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(),

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The table of a run of gpu_reference.sh: gpu_reference_summary.py LOGS TRACES RESULTS; writes RESULTS/summary.json too."""
+import glob
+import json
+import os
+import re
+import statistics
+import sys
+
+
+def load(path):
+    """The JSON object in a file, or None: a step may have failed half way."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        return json.loads(text[text.index("{"):])
+    except (OSError, ValueError):
+        return None
+
+
+def runs(logs, program, kind):
+    """Results of a program's runs in the order in which they were made."""
+    found = [load(f"{logs}/{program}.{kind}{i}.out") for i in range(1, 10)]
+    return [r for r in found if r]
+
+
+def seconds(rs):
+    return [r.get("s_per_unit", r.get("s_per_token")) for r in rs]
+
+
+def fingerprint(r):
+    return r.get("sha256", r.get("ids_sha256"))
+
+
+def overhead(rs, plain):
+    """Per cent by which the median run is slower than the median untraced one."""
+    return 100 * (statistics.median(seconds(rs)) / statistics.median(seconds(plain)) - 1) if rs and plain else None
+
+
+def gap_kernels(info):
+    return {k["name"]: k["gaps"] for k in info.get("kernels", []) if k.get("gaps")}
+
+
+def sum_up(logs, traces, program):
+    plain, traced, paged = (runs(logs, program, kind) for kind in ("plain", "traced", "pages"))
+    row = {"program": program, "runs": {"plain": seconds(plain), "traced": seconds(traced), "pages": seconds(paged)},
+           "identical": len({fingerprint(r) for r in plain + traced + paged}) == 1 if plain and traced else None,
+           "right": all(r.get("right", True) for r in plain + traced + paged),
+           "overhead_percent": overhead(traced, plain), "pages_overhead_percent": overhead(paged, plain)}
+    rss = [[r["max_rss_bytes"] for r in rs if r.get("max_rss_bytes")] for rs in (plain, traced)]
+    if all(rss):
+        row["rss_growth_bytes"] = statistics.median(rss[1]) - statistics.median(rss[0])
+    path = f"{traces}/{program}.emuv"
+    if os.path.exists(path):
+        row["trace_bytes"] = os.path.getsize(path)
+    info = load(f"{logs}/{program}.info.out")
+    if info:
+        row["info"] = {k: v for k, v in info.items() if k != "kernels"}
+        row["gap_kernels"] = gap_kernels(info)
+    row["truth"] = load(f"{logs}/{program}.truth.out")
+    for name in ("check", "merge"):
+        try:
+            with open(f"{logs}/{program}.{name}.out", encoding="utf-8") as f:
+                row[name] = f.read().strip()
+        except OSError:
+            row[name] = None
+    return row
+
+
+def text(value, form="{}"):
+    return "-" if value is None else form.format(value)
+
+
+def percent(part, whole):
+    return None if not whole or part is None else 100 * part / whole
+
+
+def show(row):
+    info = row.get("info") or {}
+    launches = info.get("launches") if isinstance(info.get("launches"), int) else None
+    print(f"{row['program']}: {'identical' if row['identical'] else 'NOT IDENTICAL' if row['identical'] is False else '-'}"
+          f"{'' if row['right'] else ', WRONG RESULTS'}; overhead {text(row['overhead_percent'], '{:+.1f} %')}"
+          f", with pages {text(row['pages_overhead_percent'], '{:+.1f} %')}"
+          f", memory {text(percent(row.get('rss_growth_bytes'), 2**20) and row['rss_growth_bytes'] / 2**20, '{:+.0f} MiB')}")
+    for kind, values in row["runs"].items():
+        if values:
+            print(f"  {kind:<7} ms per unit: " + " ".join(f"{1e3 * v:.3f}" for v in values))
+    if launches:
+        print(f"  {launches} launches, {row['trace_bytes']} bytes, {row['trace_bytes'] / launches:.1f} per launch; "
+              + ", ".join(f"{k} {info['launches_' + k]}" for k in ("exact", "bounded", "gap")))
+        steps = info["steps"]
+        print(f"  {steps['count']} {steps['unit']}s from {steps['how']}: {steps['median_launches']} launches, "
+              f"{steps['median_bytes']} bytes touched, {steps['median_exact_bytes']} of them exact")
+    for name, n in sorted(row.get("gap_kernels", {}).items(), key=lambda item: -item[1]):
+        print(f"  gap {n:>6}  {name[:90]}")
+    for key in ("check", "merge"):
+        if row[key]:
+            print("  " + row[key].replace("\n", "\n  "))
+    if row["truth"]:
+        print("  truth: " + json.dumps({k: v for k, v in row["truth"].items() if not isinstance(v, (list, dict))}))
+
+
+def main():
+    logs, traces, results = sys.argv[1:4]
+    programs = []
+    for path in sorted(glob.glob(f"{logs}/*.plain1.out"), key=os.path.getmtime):
+        programs.append(re.sub(r"\.plain1\.out$", "", os.path.basename(path)))
+    rows = [sum_up(logs, traces, p) for p in programs]
+    with open(f"{results}/summary.json", "w", encoding="utf-8") as f:
+        json.dump(rows, f, indent=1)
+    for row in rows:
+        show(row)
+
+
+if __name__ == "__main__":
+    main()
