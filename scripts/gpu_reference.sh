@@ -5,11 +5,13 @@
 #
 #   scripts/gpu_reference.sh RESULTS [STAGE]    STAGE: made by scripts/stage.sh, default ./stage
 #
-# Leaves in RESULTS: summary.txt, summary.json, traces.tar.gz (one trace and its .parameters.json per program, and merged
-# ones), logs.tar.gz. Needs python3 with torch, torchvision, transformers and triton, and nvcc for vmm_managed. A step that
-# fails or runs out of its time costs only itself.
-# $EMUV_PROGRAMS: which, default "vmm triton mixtral resnet50 unet llama llama-graph llama-pages..." (see below);
-# $EMUV_BUDGET_S: for everything, default 470; $EMUV_PAIRS: untraced and traced runs of the Llama decodes, default 5.
+# Leaves in RESULTS: summary.txt, summary.json, logs.tar.gz, and traces.tar.gz with NAME.emuv (the last good traced run),
+# NAME.parameters.json and NAME.json (what the program said in that run), and NAME.merged.emuv of the runs with pages.
+# Needs python3 with torch, torchvision, transformers and triton, and nvcc for vmm-managed. A step that fails or runs out of
+# its time costs only itself.
+#
+# $EMUV_PROGRAMS: which (command_of below lists them); $EMUV_BUDGET_S: for everything, default 470; $EMUV_PAIRS: untraced
+# and traced runs of the Llama decodes, default 5.
 set -u
 [ $# -ge 1 ] || { echo "usage: gpu_reference.sh RESULTS [STAGE]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,7 +20,7 @@ out=$(cd "$1" && pwd)
 stage=$(cd "${2:-$here/stage}" && pwd) || exit 1
 budget_s=${EMUV_BUDGET_S:-470}
 pairs=${EMUV_PAIRS:-5}
-programs=${EMUV_PROGRAMS:-vmm triton unet resnet50 mixtral llama llama-graph}
+programs=${EMUV_PROGRAMS:-vmm-managed triton-kernels unet-step resnet50-train mixtral-decode llama-1.1b-decode llama-1.1b-graph}
 trace=$stage/bin/emuv-trace
 work=$(mktemp -d)
 logs=$work/logs
@@ -58,24 +60,22 @@ step() {
 # The command of a program, in $command; paths are relative, so that traces carry none of the machine.
 command_of() {
   case $1 in
-    vmm) command=./vmm_managed ;;
-    triton) command='python3 triton_kernels.py' ;;
-    mixtral) command='python3 mixtral_decode.py' ;;
-    resnet50) command='python3 resnet50_train.py' ;;
-    unet) command='python3 unet_step.py' ;;
-    llama) command='python3 llama_decode.py' ;;
-    llama-graph)
+    vmm-managed) command=./vmm_managed && [ -x vmm_managed ] ;;
+    triton-kernels) command='python3 triton_kernels.py' ;;
+    unet-step) command='python3 unet_step.py' ;;
+    resnet50-train) command='python3 resnet50_train.py' ;;
+    mixtral-decode) command='python3 mixtral_decode.py' ;;
+    llama-1.1b-decode) command='python3 llama_decode.py' ;;
+    llama-1.1b-graph)
       if [ -f llama_graph.py ]; then
         command='python3 llama_graph.py'
-      elif grep -q cuda-graph llama_decode.py; then
-        command='python3 llama_decode.py --cuda-graph'
       else
-        return 1
+        command='python3 llama_decode.py --cuda-graph' && grep -q cuda-graph llama_decode.py
       fi ;;
-    *) echo "gpu_reference.sh: unknown program '$1'" >&2; return 1 ;;
-  esac
+    *) false ;;
+  esac || { echo "-- $1: not here"; return 1; }
 }
-runs_of() { case $1 in llama*) echo "$pairs" ;; *) echo 2 ;; esac; }
+runs_of() { case $1 in llama*) echo "$pairs" ;; vmm*|triton*) echo 2 ;; *) echo 1 ;; esac; }
 
 # untraced PROGRAM I, traced PROGRAM I: of the traced runs the last good one is kept.
 untraced() {
@@ -85,25 +85,37 @@ untraced() {
 traced() {
   rm -f "$1.emuv"
   # shellcheck disable=SC2086
-  step "$1.traced$2" 70 "$trace" -q -o "$1.emuv" -- $command --parameters "$1.json" || return 1
+  step "$1.traced$2" 70 "$trace" -q -o "$1.emuv" -- $command --parameters "$1.parameters.json" || return 1
   [ -s "$1.emuv" ] || return 1
-  cp "$1.emuv" "$traces/$1.emuv"
-  cp "$1.json" "$traces/$1.parameters.json"
+  cp "$1.emuv" "$1.parameters.json" "$traces/"
+  cp "$logs/$1.traced$2.out" "$traces/$1.json"
 }
 
-examine() { # NAME: what the trace says
+# examine NAME: what the trace says of itself, and whether it is what the program says.
+examine() {
   [ -s "$traces/$1.emuv" ] || return 1
-  step "$1.check" 20 "$trace" check "$traces/$1.emuv"
-  step "$1.info" 20 "$trace" info --json --top 400 "$traces/$1.emuv"
-  [ ! -x "$stage/bin/trace_truth" ] || [ ! -s "$traces/$1.parameters.json" ] ||
-    step "$1.truth" 20 "$stage/bin/trace_truth" --json "$traces/$1.emuv" "$traces/$1.parameters.json"
+  cd "$traces" || return 1
+  step "$1.check" 20 "$trace" check "$1.emuv"
+  step "$1.info" 20 "$trace" info --json --top 1000 "$1.emuv"
+  case $1 in *-decode|*-graph) exact=99 ;; *) exact=0 ;; esac # convolutions and training: class exact is not promised
+  if [ -x "$stage/bin/trace_truth" ] && [ -s "$1.parameters.json" ]; then
+    step "$1.truth" 20 "$stage/bin/trace_truth" --json --exact $exact "$1.emuv" "$1.parameters.json"
+  fi
+  cd "$work" || return 1
 }
 
 pages_of() { # PROGRAM: pages seen on the device, joined to the trace of the same program
-  step "$1.pages1" 120 "$trace" -q --pages -o "$1.pages.emuv" -- $command --parameters "$1.pages.json" || return 1
-  ls -l "$1.pages.emuv"
-  step "$1.merge" 60 "$trace" merge --report "$traces/$1.emuv" "$1.pages.emuv" -o "$traces/$1.merged.emuv" &&
-    tail -n 12 "$logs/$1.merge.out" "$logs/$1.merge.err"
+  rm -f "$1.pages.emuv"
+  # shellcheck disable=SC2086
+  step "$1.pages1" 90 "$trace" -q --pages -o "$1.pages.emuv" -- $command --parameters "$1.pages.json" || return 1
+  [ -s "$1.pages.emuv" ] || return 1
+  ls -l "$1.pages.emuv" >"$logs/$1.pages.size"
+  cp "$1.pages.emuv" "$traces/"
+  step "$1.merge" 60 "$trace" merge --report -o "$traces/$1.merged.emuv" "$traces/$1.emuv" "$1.pages.emuv"
+  if [ -x "$stage/bin/trace_truth" ] && [ -s "$traces/$1.merged.emuv" ]; then
+    step "$1.merged.truth" 20 "$stage/bin/trace_truth" --json --exact 0 --pages "$traces/$1.merged.emuv" \
+      "$traces/$1.parameters.json"
+  fi
 }
 
 machine() {
@@ -119,37 +131,46 @@ print("torch", torch.__version__, "CUDA", torch.version.cuda, "transformers", tr
 machine >"$logs/machine.out" 2>&1
 cat "$logs/machine.out"
 case " $programs " in
-  *" vmm "*)
+  *" vmm-managed "*)
     if command -v nvcc >/dev/null; then
       step nvcc 60 nvcc -O2 -arch=native -o vmm_managed "$here/tests/gpu/vmm_managed.cu" -lcuda
     fi ;;
 esac
+# The first run of each library's files from the disk is slow: not one of those that count.
+step warm 60 python3 -c 'import torch, torchvision, transformers, triton; torch.zeros(1).cuda()'
 
-done_programs=
+# Every program once first, so that nothing is missing when the time is short; then the repetitions.
 for program in $programs; do
   command_of "$program" || continue
-  [ "$program" != vmm ] || [ -x vmm_managed ] || continue
-  done_programs="$done_programs $program"
-  i=0
+  untraced "$program" 1
+  traced "$program" 1
+done
+for program in $programs; do
+  [ -s "$traces/$program.emuv" ] && command_of "$program" || continue
+  i=1
   while [ $i -lt "$(runs_of "$program")" ]; do
     i=$((i + 1))
-    untraced "$program" $i || [ $i -gt 1 ] || break
+    untraced "$program" $i
     traced "$program" $i
   done
   examine "$program"
 done
 
 if "$trace" --help 2>&1 | grep -q -e --pages && [ -e "$stage/lib/emuv/libemuv_sanitizer.so" ]; then
-  for program in $done_programs; do
-    [ -s "$traces/$program.emuv" ] || continue
-    command_of "$program"
-    pages_of "$program"
+  for program in $programs; do
+    [ -s "$traces/$program.emuv" ] && command_of "$program" && pages_of "$program"
   done
 fi
 
 python3 "$here/scripts/gpu_reference_summary.py" "$logs" "$traces" "$out" >"$out/summary.txt" 2>&1
 tar -C "$work" -czf "$out/logs.tar.gz" logs
-tar -C "$work" -czf "$out/traces.tar.gz" traces
+# What comes back has to be small: traces with pages only as merged, largest last, up to 16 MB.
+tar -C "$work" -czf "$out/traces.tar.gz" --exclude '*.pages.emuv' --exclude '*.merged.emuv' traces
+(cd "$work" && ls -Sr traces/*.merged.emuv 2>/dev/null) | while read -r file; do
+  sum=$((${sum:-0} + $(stat -c %s "$work/$file")))
+  [ $sum -gt 15000000 ] || printf '%s\n' "$file"
+done >"$work/merged"
+[ ! -s "$work/merged" ] || tar -C "$work" -czf "$out/merged.tar.gz" -T "$work/merged"
 echo
 cat "$out/summary.txt"
 ls -l "$out" "$traces"

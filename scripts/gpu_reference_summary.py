@@ -4,7 +4,6 @@
 import glob
 import json
 import os
-import re
 import statistics
 import sys
 
@@ -33,9 +32,13 @@ def fingerprint(r):
     return r.get("sha256", r.get("ids_sha256"))
 
 
+def fastest(rs):
+    return [r.get("s_per_unit_min", r.get("s_per_token_min")) for r in rs]
+
+
 def overhead(rs, plain):
-    """Per cent by which the median run is slower than the median untraced one."""
-    return 100 * (statistics.median(seconds(rs)) / statistics.median(seconds(plain)) - 1) if rs and plain else None
+    """Per cent by which the median of one list is above that of the other."""
+    return 100 * (statistics.median(rs) / statistics.median(plain) - 1) if rs and plain else None
 
 
 def gap_kernels(info):
@@ -47,7 +50,9 @@ def sum_up(logs, traces, program):
     row = {"program": program, "runs": {"plain": seconds(plain), "traced": seconds(traced), "pages": seconds(paged)},
            "identical": len({fingerprint(r) for r in plain + traced + paged}) == 1 if plain and traced else None,
            "right": all(r.get("right", True) for r in plain + traced + paged),
-           "overhead_percent": overhead(traced, plain), "pages_overhead_percent": overhead(paged, plain)}
+           "overhead_percent": overhead(seconds(traced), seconds(plain)),
+           "overhead_fastest_percent": overhead(fastest(traced), fastest(plain)),
+           "pages_overhead_percent": overhead(seconds(paged), seconds(plain))}
     rss = [[r["max_rss_bytes"] for r in rs if r.get("max_rss_bytes")] for rs in (plain, traced)]
     if all(rss):
         row["rss_growth_bytes"] = statistics.median(rss[1]) - statistics.median(rss[0])
@@ -59,6 +64,7 @@ def sum_up(logs, traces, program):
         row["info"] = {k: v for k, v in info.items() if k != "kernels"}
         row["gap_kernels"] = gap_kernels(info)
     row["truth"] = load(f"{logs}/{program}.truth.out")
+    row["merged_truth"] = load(f"{logs}/{program}.merged.truth.out")
     for name in ("check", "merge"):
         try:
             with open(f"{logs}/{program}.{name}.out", encoding="utf-8") as f:
@@ -72,41 +78,42 @@ def text(value, form="{}"):
     return "-" if value is None else form.format(value)
 
 
-def percent(part, whole):
-    return None if not whole or part is None else 100 * part / whole
+def show_trace(row, info):
+    launches = info["launches"]
+    print(f"  {launches} launches, {row['trace_bytes']} bytes, {row['trace_bytes'] / max(launches, 1):.1f} per launch; "
+          + ", ".join(f"{k} {info['launches_' + k]}" for k in ("exact", "bounded", "gap")))
+    steps = info["steps"]
+    print(f"  {steps['count']} {steps['unit']}s from {steps['how']}: {steps['median_launches']} launches, "
+          f"{steps['median_bytes']} bytes touched, {steps['median_exact_bytes']} of them exact")
 
 
 def show(row):
-    info = row.get("info") or {}
-    launches = info.get("launches") if isinstance(info.get("launches"), int) else None
-    print(f"{row['program']}: {'identical' if row['identical'] else 'NOT IDENTICAL' if row['identical'] is False else '-'}"
-          f"{'' if row['right'] else ', WRONG RESULTS'}; overhead {text(row['overhead_percent'], '{:+.1f} %')}"
+    identical = {True: "identical", False: "NOT IDENTICAL", None: "-"}[row["identical"]]
+    growth = row.get("rss_growth_bytes")
+    print(f"{row['program']}: output {identical}{'' if row['right'] else ', WRONG RESULTS'}"
+          f"; overhead {text(row['overhead_percent'], '{:+.1f} %')}"
+          f", fastest units {text(row['overhead_fastest_percent'], '{:+.1f} %')}"
           f", with pages {text(row['pages_overhead_percent'], '{:+.1f} %')}"
-          f", memory {text(percent(row.get('rss_growth_bytes'), 2**20) and row['rss_growth_bytes'] / 2**20, '{:+.0f} MiB')}")
+          f", memory {'-' if growth is None else f'{growth / 2**20:+.0f} MiB'}")
     for kind, values in row["runs"].items():
         if values:
             print(f"  {kind:<7} ms per unit: " + " ".join(f"{1e3 * v:.3f}" for v in values))
-    if launches:
-        print(f"  {launches} launches, {row['trace_bytes']} bytes, {row['trace_bytes'] / launches:.1f} per launch; "
-              + ", ".join(f"{k} {info['launches_' + k]}" for k in ("exact", "bounded", "gap")))
-        steps = info["steps"]
-        print(f"  {steps['count']} {steps['unit']}s from {steps['how']}: {steps['median_launches']} launches, "
-              f"{steps['median_bytes']} bytes touched, {steps['median_exact_bytes']} of them exact")
+    if row.get("info") and "trace_bytes" in row:
+        show_trace(row, row["info"])
     for name, n in sorted(row.get("gap_kernels", {}).items(), key=lambda item: -item[1]):
         print(f"  gap {n:>6}  {name[:90]}")
     for key in ("check", "merge"):
         if row[key]:
-            print("  " + row[key].replace("\n", "\n  "))
-    if row["truth"]:
-        print("  truth: " + json.dumps({k: v for k, v in row["truth"].items() if not isinstance(v, (list, dict))}))
+            print("  " + "\n  ".join(row[key].splitlines()[-25:]))
+    for key in ("truth", "merged_truth"):
+        if row[key]:
+            print(f"  {key}: " + json.dumps({k: v for k, v in row[key].items() if not isinstance(v, (list, dict))}))
 
 
 def main():
     logs, traces, results = sys.argv[1:4]
-    programs = []
-    for path in sorted(glob.glob(f"{logs}/*.plain1.out"), key=os.path.getmtime):
-        programs.append(re.sub(r"\.plain1\.out$", "", os.path.basename(path)))
-    rows = [sum_up(logs, traces, p) for p in programs]
+    paths = sorted(glob.glob(f"{logs}/*.plain1.out"), key=os.path.getmtime)
+    rows = [sum_up(logs, traces, os.path.basename(p).removesuffix(".plain1.out")) for p in paths]
     with open(f"{results}/summary.json", "w", encoding="utf-8") as f:
         json.dump(rows, f, indent=1)
     for row in rows:

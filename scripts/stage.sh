@@ -5,7 +5,7 @@
 #
 #   scripts/stage.sh [--tarball] [FOLDER]      FOLDER: default ./stage (emptied first)
 #
-# --tarball also writes emuv-VERSION-linux-x86_64.tar.gz. $EMUV_BUILD_DIR: where to build (default build/stage).
+# --tarball also writes emuv-VERSION-linux-x86_64.tar.gz (without trace_truth, which is for scripts/gpu_reference.sh). $EMUV_BUILD_DIR: where to build (default build/stage).
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
 tarball=no
@@ -25,7 +25,7 @@ if [ -e "$stage" ] && [ ! -f "$stage/.emuv-stage" ] && [ -n "$(ls -A "$stage")" 
   exit 1
 fi
 
-cmake -S "$source" --preset release -B "$build" -DEMUV_TESTS=OFF -DCMAKE_INSTALL_PREFIX="$stage" \
+cmake -S "$source" --preset release -B "$build" -DEMUV_TESTS=OFF -DEMUV_TRUTH=ON -DCMAKE_INSTALL_PREFIX="$stage" \
   -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_RPATH='$ORIGIN/../lib' \
   -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags >&2
 cmake --build "$build" >&2
@@ -74,7 +74,8 @@ done
 if [ $tarball = yes ]; then
   version=$(sed -n 's/^#define EMUV_VERSION "\(.*\)"$/\1/p' "$build/generated/emuv_version.h")
   name=emuv-$version-linux-x86_64
-  tar -C "$(dirname "$stage")" --transform "s,^$(basename "$stage"),$name," --exclude .emuv-stage -czf "$name.tar.gz" "$(basename "$stage")"
+  tar -C "$(dirname "$stage")" --transform "s,^$(basename "$stage"),$name," --exclude .emuv-stage \
+    --exclude trace_truth -czf "$name.tar.gz" "$(basename "$stage")"
   echo "$name.tar.gz"
 else
   echo "$stage"

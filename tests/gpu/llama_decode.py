@@ -89,6 +89,8 @@ def main():
     reference.write_parameters(o.parameters, parameters + reference.describe_cache(cache, [o.tokens - 1]))
     json.dump({
         "unit": "token",
+        "units": len(seconds),
+        "seconds": [round(s, 9) for s in seconds],
         "s_per_token": statistics.median(seconds),
         "s_per_token_mean": statistics.fmean(seconds),
         "s_per_token_min": min(seconds),

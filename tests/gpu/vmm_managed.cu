@@ -414,11 +414,13 @@ int main(int argc, char **argv)
   expect("global_table", table[0], kSteps);
   take(table.data(), table.size());
   if (parameters) expected.write(parameters);
+  std::string list;
+  for (double s : seconds) list += (list.empty() ? "" : ", ") + std::to_string(s);
   std::sort(seconds.begin(), seconds.end());
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  printf("{\"unit\": \"step\", \"units\": %d, \"s_per_unit\": %.6g, \"s_per_unit_min\": %.6g, \"sha256\": \"%016llx\", "
+  printf("{\"unit\": \"step\", \"units\": %d, \"s_per_unit\": %.6g, \"s_per_unit_min\": %.6g, \"seconds\": [%s], \"sha256\": \"%016llx\", "
          "\"parameter_bytes\": 0, \"max_rss_bytes\": %ld, \"right\": %s}\n",
-         kSteps, seconds[kSteps / 2], seconds[0], (unsigned long long)hash, usage.ru_maxrss * 1024, right ? "true" : "false");
+         kSteps, seconds[kSteps / 2], seconds[0], list.c_str(), (unsigned long long)hash, usage.ru_maxrss * 1024, right ? "true" : "false");
   return right ? 0 : 1;
 }
