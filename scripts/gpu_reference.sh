@@ -10,17 +10,20 @@
 # Needs python3 with torch, torchvision, transformers and triton, and nvcc for vmm-managed. A step that fails or runs out of
 # its time costs only itself.
 #
-# $EMUV_PROGRAMS: which (command_of below lists them); $EMUV_BUDGET_S: for everything, default 470; $EMUV_PAIRS: untraced
-# and traced runs of the Llama decodes, default 5.
+# $EMUV_PROGRAMS: which (command_of below lists them); $EMUV_BUDGET_S: for everything, default 520; $EMUV_PAIRS: untraced
+# and traced runs of the Llama decodes, default 5; $EMUV_PAGES: which of them with pages, default all but the variants.
 set -u
 [ $# -ge 1 ] || { echo "usage: gpu_reference.sh RESULTS [STAGE]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 stage=$(cd "${2:-$here/stage}" && pwd) || exit 1
-budget_s=${EMUV_BUDGET_S:-470}
+budget_s=${EMUV_BUDGET_S:-520}
 pairs=${EMUV_PAIRS:-5}
-programs=${EMUV_PROGRAMS:-vmm-managed triton-kernels unet-step resnet50-train mixtral-decode llama-1.1b-decode llama-1.1b-graph}
+default='vmm-managed vmm-per-thread triton-kernels unet-step resnet50-train mixtral-decode llama-1.1b-decode
+llama-1.1b-graph llama-expandable llama-async'
+programs=${EMUV_PROGRAMS:-$default}
+paged=${EMUV_PAGES:-$(for p in $programs; do echo "$p"; done | grep -v -e vmm-per-thread -e llama-expandable -e llama-async)}
 trace=$stage/bin/emuv-trace
 work=$(mktemp -d)
 logs=$work/logs
@@ -61,6 +64,7 @@ step() {
 command_of() {
   case $1 in
     vmm-managed) command=./vmm_managed && [ -x vmm_managed ] ;;
+    vmm-per-thread) command=./vmm_per_thread && [ -x vmm_per_thread ] ;;
     triton-kernels) command='python3 triton_kernels.py' ;;
     unet-step) command='python3 unet_step.py' ;;
     resnet50-train) command='python3 resnet50_train.py' ;;
@@ -72,10 +76,13 @@ command_of() {
       else
         command='python3 llama_decode.py --cuda-graph' && grep -q cuda-graph llama_decode.py
       fi ;;
+    llama-expandable) command="env PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True python3 llama_decode.py $small" ;;
+    llama-async) command="env PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync python3 llama_decode.py $small" ;;
     *) false ;;
   esac || { echo "-- $1: not here"; return 1; }
 }
-runs_of() { case $1 in llama*) echo "$pairs" ;; vmm*|triton*) echo 2 ;; *) echo 1 ;; esac; }
+small='--layers 4 --tokens 8'
+runs_of() { case $1 in llama-1.1b*) echo "$pairs" ;; vmm*|triton*) echo 2 ;; *) echo 1 ;; esac; }
 
 # untraced PROGRAM I, traced PROGRAM I: of the traced runs the last good one is kept.
 untraced() {
@@ -97,7 +104,7 @@ examine() {
   cd "$traces" || return 1
   step "$1.check" 20 "$trace" check "$1.emuv"
   step "$1.info" 20 "$trace" info --json --top 1000 "$1.emuv"
-  case $1 in *-decode|*-graph) exact=99 ;; *) exact=0 ;; esac # convolutions and training: class exact is not promised
+  case $1 in *-decode|*-graph|llama-*) exact=99 ;; *) exact=0 ;; esac # convolutions and training: class exact is not promised
   if [ -x "$stage/bin/trace_truth" ] && [ -s "$1.parameters.json" ]; then
     step "$1.truth" 20 "$stage/bin/trace_truth" --json --exact $exact "$1.emuv" "$1.parameters.json"
   fi
@@ -134,6 +141,8 @@ case " $programs " in
   *" vmm-managed "*)
     if command -v nvcc >/dev/null; then
       step nvcc 60 nvcc -O2 -arch=native -o vmm_managed "$here/tests/gpu/vmm_managed.cu" -lcuda
+      step nvcc2 60 nvcc -O2 -arch=native --default-stream per-thread -o vmm_per_thread \
+        "$here/tests/gpu/vmm_managed.cu" -lcuda
     fi ;;
 esac
 # The first run of each library's files from the disk is slow: not one of those that count.
@@ -157,7 +166,7 @@ for program in $programs; do
 done
 
 if "$trace" --help 2>&1 | grep -q -e --pages && [ -e "$stage/lib/emuv/libemuv_sanitizer.so" ]; then
-  for program in $programs; do
+  for program in $paged; do
     [ -s "$traces/$program.emuv" ] && command_of "$program" && pages_of "$program"
   done
 fi

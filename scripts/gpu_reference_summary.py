@@ -25,7 +25,7 @@ def runs(logs, program, kind):
 
 
 def seconds(rs):
-    return [r.get("s_per_unit", r.get("s_per_token")) for r in rs]
+    return [s for r in rs if (s := r.get("s_per_unit", r.get("s_per_token")))]
 
 
 def fingerprint(r):
@@ -33,7 +33,12 @@ def fingerprint(r):
 
 
 def fastest(rs):
-    return [r.get("s_per_unit_min", r.get("s_per_token_min")) for r in rs]
+    return [s for r in rs if (s := r.get("s_per_unit_min", r.get("s_per_token_min")))]
+
+
+def whole(rs):
+    """The whole run, without the start of Python."""
+    return [s for r in rs if (s := r.get("total_s"))]
 
 
 def overhead(rs, plain):
@@ -52,7 +57,8 @@ def sum_up(logs, traces, program):
            "right": all(r.get("right", True) for r in plain + traced + paged),
            "overhead_percent": overhead(seconds(traced), seconds(plain)),
            "overhead_fastest_percent": overhead(fastest(traced), fastest(plain)),
-           "pages_overhead_percent": overhead(seconds(paged), seconds(plain))}
+           "pages_overhead_percent": overhead(seconds(paged), seconds(plain)),
+           "pages_whole_run_percent": overhead(whole(paged), whole(plain))}
     rss = [[r["max_rss_bytes"] for r in rs if r.get("max_rss_bytes")] for rs in (plain, traced)]
     if all(rss):
         row["rss_growth_bytes"] = statistics.median(rss[1]) - statistics.median(rss[0])
@@ -94,6 +100,7 @@ def show(row):
           f"; overhead {text(row['overhead_percent'], '{:+.1f} %')}"
           f", fastest units {text(row['overhead_fastest_percent'], '{:+.1f} %')}"
           f", with pages {text(row['pages_overhead_percent'], '{:+.1f} %')}"
+          f" (whole run {text(row['pages_whole_run_percent'], '{:+.1f} %')})"
           f", memory {'-' if growth is None else f'{growth / 2**20:+.0f} MiB'}")
     for kind, values in row["runs"].items():
         if values:

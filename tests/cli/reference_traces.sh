@@ -37,7 +37,7 @@ if not os.path.exists(said_path):
     sys.exit()
 said = json.load(open(said_path))
 seconds = said["seconds"]
-assert steps["unit"] == said["unit"] and steps["count"] == said["units"], "steps are not what the program counted"
+assert steps["unit"] == said["unit"] and steps["count"] == said["units"] == len(seconds), "not the steps of the program"
 counted = seconds[len(seconds) - int(resident["tokens"]):]  # without a prefill range the first step is the prefill
 simulated, measured = float(resident["total_s"]), sum(counted)
 assert abs(simulated / measured - 1) <= 0.02, f"simulated {simulated} s, measured {measured} s"
