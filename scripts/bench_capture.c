@@ -2,7 +2,7 @@
 /* What the capture costs a launching thread, without a GPU: the library's own files on a stand-in for CUPTI
  * (tests/capture/stand_in.h), called as CUPTI calls them, while another thread hands over activity buffers.
  *
- *   bench_capture [LAUNCHES]      prints ns per launch: back to back, and after the caches were swept
+ *   bench_capture [LAUNCHES]      prints ns per launch: as fast as a driver takes them, and with swept caches
  *
  * Launches are in the mixture of a Llama decode: five of six with a few arguments, one with cuBLAS's block of 1720
  * bytes and three descriptors. Writes /tmp/bench_capture.emuv and removes it. */
@@ -16,7 +16,7 @@
 
 int InitializeInjection(void);
 
-enum { SEGMENTS = 60, BLOCK = 1720, COLD_LAUNCHES = 4000, SWEPT = 1 << 20, ACTIVITIES = 4000, LINE = 64 };
+enum { SEGMENTS = 60, BLOCK = 1720, DRIVER_NS = 3000, SWEPT = 1 << 20, ACTIVITIES = 4000, LINE = 64 };
 #define SEGMENT_BYTES (20u << 20)
 #define FIRST_SEGMENT UINT64_C(0x7f0000000000)
 
@@ -123,52 +123,52 @@ static void sweep(void)
   for (size_t i = 0; i < SWEPT; i += LINE) swept[i]++;
 }
 
+/* What a driver call takes at least: the rate of launches that a program can reach. */
+static void rest(uint64_t since)
+{
+  while (emuv_capture_now_ns() - since < DRIVER_NS) continue;
+}
+
 static int compare(const void *a, const void *b)
 {
   const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
   return (x > y) - (x < y);
 }
 
-/* Median ns of a launch whose data and code were swept out of the inner caches, less that of an empty bracket. */
-static double cold_ns(void)
+/* Median ns of a launch, less those of an empty bracket (which an interruption must not lengthen). */
+static double measure(unsigned int n, bool cold)
 {
-  static uint64_t with[COLD_LAUNCHES], without[COLD_LAUNCHES];
-  for (unsigned int i = 0; i < COLD_LAUNCHES; i++) {
-    sweep();
+  uint64_t *with = malloc(n * sizeof *with), empty = 0;
+  if (!with) return 0;
+  for (unsigned int i = 0; i < n; i++) {
     const uint64_t a = emuv_capture_now_ns();
-    const uint64_t b = emuv_capture_now_ns();
-    sweep();
-    const uint64_t c = emuv_capture_now_ns();
+    if (cold) sweep();
+    const uint64_t b = emuv_capture_now_ns(), c = emuv_capture_now_ns();
     launch(i);
     with[i] = emuv_capture_now_ns() - c;
-    without[i] = b - a;
+    empty += c - b < 100 ? c - b : 100;
+    rest(a);
   }
-  qsort(with, COLD_LAUNCHES, sizeof *with, compare);
-  qsort(without, COLD_LAUNCHES, sizeof *without, compare);
-  return (double)with[COLD_LAUNCHES / 2] - (double)without[COLD_LAUNCHES / 2];
-}
-
-static double hot_ns(unsigned int n)
-{
-  const uint64_t start = emuv_capture_now_ns();
-  for (unsigned int i = 0; i < n; i++) launch(i);
-  return (double)(emuv_capture_now_ns() - start) / n;
+  qsort(with, n, sizeof *with, compare);
+  const double ns = (double)with[n / 2] - (double)empty / n;
+  free(with);
+  return ns;
 }
 
 int main(int argc, char **argv)
 {
-  const unsigned int n = argc > 1 ? (unsigned int)strtoul(argv[1], NULL, 10) : 1000000;
+  const unsigned int n = argc > 1 ? (unsigned int)strtoul(argv[1], NULL, 10) : 500000;
   pthread_t thread;
   unlink(path);
   setenv("EMUV_TRACE_OUTPUT", path, 1);
   InitializeInjection();
   if (!callback || n == 0) return 1;
   prepare();
-  hot_ns(10000);
-  const double alone = hot_ns(n);
+  measure(10000, false);
+  const double alone = measure(n, false);
   atomic_store(&issued, correlation);
   if (pthread_create(&thread, NULL, deliver, NULL)) return 1;
-  const double hot = hot_ns(n), cold = cold_ns();
+  const double hot = measure(n, false), cold = measure(n / 50 + 1, true);
   atomic_store(&ended, true);
   pthread_join(thread, NULL);
   printf("ns per launch: %.0f; with activities %.0f, with cold caches %.0f\n", alone, hot, cold);

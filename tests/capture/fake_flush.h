@@ -13,13 +13,15 @@
 #include <unistd.h>
 
 static struct fake_mapping unshared, *mapping = &unshared;
+static atomic_uint_fast64_t
+    settled; /* launches before the last time that a log was settled; a library without one: 0 */
 
 int __real_emuv_trace_writer_flush(struct emuv_trace_writer *w, struct emuv_err *err);
 int __wrap_emuv_trace_writer_flush(struct emuv_trace_writer *w, struct emuv_err *err);
 
 int __wrap_emuv_trace_writer_flush(struct emuv_trace_writer *w, struct emuv_err *err)
 {
-  const uint64_t before = atomic_load(&mapping->launched);
+  const uint64_t log = atomic_load(&settled), before = log ? log : atomic_load(&mapping->launched);
   const int rc = __real_emuv_trace_writer_flush(w, err);
   if (rc == 0) atomic_store(&mapping->flushed, before);
   return rc;

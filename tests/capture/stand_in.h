@@ -20,7 +20,8 @@ static CUpti_CallbackFunc callback;
 static CUpti_BuffersCallbackRequestFunc request_buffer;
 static CUpti_BuffersCallbackCompleteFunc complete_buffer;
 static CUptiResult subscribe_result;
-static uint32_t correlation, activity_shift; /* activity_shift: activities carry the number of an outer call */
+static _Atomic uint32_t correlation; /* several threads may call */
+static uint32_t activity_shift;      /* activity_shift: activities carry the number of an outer call */
 static struct {
   uint32_t correlation;
   uint64_t start, end;

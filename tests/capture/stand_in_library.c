@@ -11,6 +11,16 @@
 int InitializeInjection(void);
 int InitializeInjectionNvtx2(NvtxGetExportTableFunc_t get_table);
 
+void __real_emuv_pending_settle_slowly(void);
+void __wrap_emuv_pending_settle_slowly(void);
+
+void __wrap_emuv_pending_settle_slowly(void)
+{
+  const uint64_t before = atomic_load(&mapping->launched);
+  __real_emuv_pending_settle_slowly();
+  atomic_store(&settled, before);
+}
+
 static void call(CUpti_CallbackId id, const char *symbol, void *params)
 {
   uint64_t data = 0;

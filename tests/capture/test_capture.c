@@ -326,6 +326,80 @@ static void memory_is_followed(void **state)
   assert_true(seen.set.sequence > seen.copy.sequence);
 }
 
+static void run_reuse(void)
+{
+  for (int i = 0; i < 3; i++) {
+    allocate(SEGMENT, (uint64_t)(i + 1) << 20);
+    launch_with_params(SEGMENT + 256, 0);
+    release(SEGMENT);
+    launch_with_params(SEGMENT + 256, 0);
+  }
+}
+
+/* Operands are looked for later, but in the memory that was live at the launch. */
+static void launches_see_the_memory_of_their_time(void **state)
+{
+  (void)state;
+  traced(run_reuse);
+  read_trace(&seen);
+  assert_int_equal(seen.launches, 6);
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(seen.launch[2 * i].n_operands, 1);
+    assert_int_equal(seen.operand[2 * i][0].allocation, i + 1);
+    assert_int_equal(seen.operand[2 * i][0].bytes, ((i + 1) << 20) - 256);
+    assert_int_equal(seen.launch[2 * i + 1].n_operands, 0);
+    assert_true(seen.launch[2 * i + 1].sequence == seen.launch[2 * i].sequence + 1);
+  }
+}
+
+enum { THREADS = 4, OVERFLOWING = 12000 };
+
+static void *launch_many(void *arg)
+{
+  static _Alignas(64) unsigned char zeroed[1720];
+  size_t bytes = sizeof zeroed;
+  void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, zeroed, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
+  for (int i = 0; i < OVERFLOWING / THREADS; i++) {
+    cuLaunchKernel_params p = launch_params(EXTRA_KERNEL);
+    p.extra = extra;
+    call(CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel, "many", &p);
+    if (i % 1000 == 0) allocate(SEGMENT + (uint64_t)(uintptr_t)arg * SEGMENT_BYTES, 4096);
+  }
+  return NULL;
+}
+
+static void run_many(void)
+{
+  pthread_t thread[THREADS];
+  for (uintptr_t i = 0; i < THREADS; i++) pthread_create(&thread[i], NULL, launch_many, (void *)i);
+  for (int i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
+}
+
+/* More than the log holds, from several threads: nothing is lost or written twice. */
+static void a_full_log_loses_nothing(void **state)
+{
+  (void)state;
+  static bool had[OVERFLOWING + 1];
+  struct emuv_trace_reader *r;
+  struct emuv_trace_record record;
+  struct emuv_err err = {0};
+  int launches = 0;
+  assert_true(OVERFLOWING * 1720 > 4 * EMUV_PENDING_BYTES);
+  assert_int_equal(WEXITSTATUS(traced(run_many)), 7);
+  assert_int_equal(emuv_trace_reader_open(&r, path, &err), 0);
+  while (emuv_trace_reader_next(r, &record, &err) == 1) {
+    if (record.type != EMUV_TRACE_LAUNCH) continue;
+    launches++;
+    assert_in_range(record.u.launch.sequence, 1, OVERFLOWING);
+    assert_false(had[record.u.launch.sequence]);
+    had[record.u.launch.sequence] = true;
+  }
+  assert_int_equal(launches, OVERFLOWING);
+  assert_int_equal(emuv_trace_reader_state(r)->verdict.dropped, 0);
+  emuv_trace_reader_close(r);
+  unlink(path);
+}
+
 static void run_failures(void)
 {
   CUdeviceptr pointer = 0;
@@ -428,6 +502,8 @@ int main(void)
       cmocka_unit_test(times_are_on_the_hosts_clock),
       cmocka_unit_test(times_of_nested_calls_find_their_launch),
       cmocka_unit_test(memory_is_followed),
+      cmocka_unit_test(launches_see_the_memory_of_their_time),
+      cmocka_unit_test(a_full_log_loses_nothing),
       cmocka_unit_test(what_is_not_known_is_a_gap),
       cmocka_unit_test(ranges_are_recorded),
       cmocka_unit_test(forked_children_are_inert),

@@ -262,6 +262,27 @@ TYPED(drop, DROP)
 TYPED(tag, TAG)
 TYPED(graph_node, GRAPH_NODE)
 
+int emuv_trace_writer_gpu_times(struct emuv_trace_writer *w, const struct emuv_trace_gpu_time *r, uint32_t n)
+{
+  struct emuv_trace_record record = {.type = EMUV_TRACE_GPU_TIME};
+  if (n == 0) return 0;
+  int code = unusable(w);
+  if (code) atomic_fetch_add(&w->dropped, n - 1); /* the first one is counted */
+  if (code) return code;
+  pthread_mutex_lock(&w->append_lock);
+  struct batch *b = &w->batches[w->open];
+  uint32_t done = 0;
+  for (; done < n && code == 0; done += code == 0) {
+    record.u.gpu_time = r[done];
+    code = batch_append(b, &record);
+  }
+  const size_t pending = b->records.n;
+  pthread_mutex_unlock(&w->append_lock);
+  if (code) atomic_fetch_add(&w->dropped, n - done);
+  if (pending >= w->options.block_bytes) relieve(w, pending);
+  return code;
+}
+
 int emuv_trace_writer_environment(struct emuv_trace_writer *w, const char *key, const char *value)
 {
   struct emuv_trace_record r = {.type = EMUV_TRACE_ENVIRONMENT};

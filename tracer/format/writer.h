@@ -50,6 +50,8 @@ int emuv_trace_writer_copy(struct emuv_trace_writer *w, const struct emuv_trace_
 int emuv_trace_writer_set(struct emuv_trace_writer *w, const struct emuv_trace_set *r);
 int emuv_trace_writer_launch(struct emuv_trace_writer *w, const struct emuv_trace_launch *r);
 int emuv_trace_writer_gpu_time(struct emuv_trace_writer *w, const struct emuv_trace_gpu_time *r);
+/* n of them at once. */
+int emuv_trace_writer_gpu_times(struct emuv_trace_writer *w, const struct emuv_trace_gpu_time *r, uint32_t n);
 int emuv_trace_writer_range(struct emuv_trace_writer *w, const struct emuv_trace_range *r);
 int emuv_trace_writer_sync(struct emuv_trace_writer *w, const struct emuv_trace_sync *r);
 int emuv_trace_writer_gap(struct emuv_trace_writer *w, const struct emuv_trace_gap *r);

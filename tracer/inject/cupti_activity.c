@@ -5,20 +5,47 @@
  * manual, so it is bracketed with CLOCK_MONOTONIC readings, again at each flush. */
 #include "tracer/inject/cupti_capture.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { BUFFER_BYTES = 1 << 20, BUFFER_ALIGN = 8 };
+enum { BUFFER_BYTES = 1 << 20, BUFFER_ALIGN = 64, SPARE_BUFFERS = 8, AT_ONCE = 128 };
 
 static const CUpti_ActivityKind kinds[] = {CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL, CUPTI_ACTIVITY_KIND_MEMCPY,
                                            CUPTI_ACTIVITY_KIND_MEMSET, CUPTI_ACTIVITY_KIND_MEMCPY2};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
+/* Buffers that CUPTI has given back, zeroed. It asks for them in launching threads, which should neither wait for fresh
+ * pages nor clear them. */
+static struct {
+  pthread_mutex_t lock;
+  void *buffer[SPARE_BUFFERS];
+  int n;
+} spare = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *take_spare(void)
+{
+  pthread_mutex_lock(&spare.lock);
+  void *memory = spare.n ? spare.buffer[--spare.n] : NULL;
+  pthread_mutex_unlock(&spare.lock);
+  return memory;
+}
+
+static void give_back(void *buffer)
+{
+  memset(buffer, 0, BUFFER_BYTES);
+  pthread_mutex_lock(&spare.lock);
+  const bool keep = spare.n < SPARE_BUFFERS;
+  if (keep) spare.buffer[spare.n++] = buffer;
+  pthread_mutex_unlock(&spare.lock);
+  if (!keep) free(buffer);
+}
+
 static void CUPTIAPI give_buffer(uint8_t **buffer, size_t *bytes, size_t *max_records)
 {
-  void *memory = NULL;
+  void *memory = take_spare();
   *max_records = 0;
-  *bytes = posix_memalign(&memory, BUFFER_ALIGN, BUFFER_BYTES) == 0 ? BUFFER_BYTES : 0;
+  if (!memory && posix_memalign(&memory, BUFFER_ALIGN, BUFFER_BYTES) == 0) memset(memory, 0, BUFFER_BYTES);
+  *bytes = memory ? BUFFER_BYTES : 0;
   *buffer = memory;
 }
 
@@ -27,43 +54,52 @@ static uint64_t to_monotonic(uint64_t cupti_ns)
   return (uint64_t)((int64_t)cupti_ns + atomic_load_explicit(&emuv_capture.clock_offset_ns, memory_order_relaxed));
 }
 
-struct gpu_time { /* what the three kinds of activity have in common */
-  uint32_t correlation, stream;
-  uint64_t graph_node, start, end;
+struct times { /* of activities on their way to the writer */
+  struct emuv_trace_gpu_time item[AT_ONCE];
+  uint32_t n;
 };
 
-static void write_time(const struct gpu_time *t)
+/* Only launches that are settled have numbers to be found. Times that cannot be right are counted and left
+ * out, and so are those of calls that were not recorded. */
+static void write_times(struct times *t)
 {
   struct emuv_capture *const c = &emuv_capture;
-  const bool bad = t->start == 0 || t->end < t->start;
+  uint32_t good = 0;
   pthread_mutex_lock(&c->lock);
-  const uint64_t correlation = emuv_correlations_resolve(&c->correlations, t->correlation);
-  c->bad_times += bad && correlation;
+  emuv_pending_settle();
+  for (uint32_t i = 0; i < t->n; i++) {
+    struct emuv_trace_gpu_time *const r = &t->item[i];
+    const bool bad = r->start_ns == 0 || r->end_ns < r->start_ns;
+    r->correlation = emuv_correlations_resolve(&c->correlations, (uint32_t)r->correlation);
+    c->bad_times += bad && r->correlation;
+    r->start_ns = to_monotonic(r->start_ns);
+    r->end_ns = to_monotonic(r->end_ns);
+    if (!bad && r->correlation) t->item[good++] = *r;
+  }
   pthread_mutex_unlock(&c->lock);
-  if (bad || !correlation) return;
-  const struct emuv_trace_gpu_time record = {.correlation = correlation,
-                                             .graph_node = t->graph_node,
-                                             .start_ns = to_monotonic(t->start),
-                                             .end_ns = to_monotonic(t->end),
-                                             .stream = t->stream};
-  emuv_trace_writer_gpu_time(c->writer, &record);
+  emuv_trace_writer_gpu_times(c->writer, t->item, good);
+  t->n = 0;
 }
 
 /* The structures grow at their ends from version to version: these fields lie alike in those of CUDA 12 and 13. */
-#define WRITE_TIME(type, activity)                                                                                     \
+#define ADD_TIME(t, type, activity)                                                                                    \
   do {                                                                                                                 \
     const type *a = (const type *)(const void *)(activity);                                                            \
-    write_time(&(struct gpu_time){a->correlationId, a->streamId, a->graphNodeId, a->start, a->end});                   \
+    (t)->item[(t)->n++] = (struct emuv_trace_gpu_time){.correlation = a->correlationId,                                \
+                                                       .graph_node = a->graphNodeId,                                   \
+                                                       .start_ns = a->start,                                           \
+                                                       .end_ns = a->end,                                               \
+                                                       .stream = a->streamId};                                         \
   } while (0)
 
-static void handle(const CUpti_Activity *activity)
+static void add_time(struct times *t, const CUpti_Activity *activity)
 {
   switch (activity->kind) {
   case CUPTI_ACTIVITY_KIND_KERNEL:
-  case CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL: WRITE_TIME(CUpti_ActivityKernel9, activity); break;
-  case CUPTI_ACTIVITY_KIND_MEMCPY: WRITE_TIME(CUpti_ActivityMemcpy5, activity); break;
-  case CUPTI_ACTIVITY_KIND_MEMCPY2: WRITE_TIME(CUpti_ActivityMemcpyPtoP4, activity); break;
-  case CUPTI_ACTIVITY_KIND_MEMSET: WRITE_TIME(CUpti_ActivityMemset4, activity); break;
+  case CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL: ADD_TIME(t, CUpti_ActivityKernel9, activity); break;
+  case CUPTI_ACTIVITY_KIND_MEMCPY: ADD_TIME(t, CUpti_ActivityMemcpy5, activity); break;
+  case CUPTI_ACTIVITY_KIND_MEMCPY2: ADD_TIME(t, CUpti_ActivityMemcpyPtoP4, activity); break;
+  case CUPTI_ACTIVITY_KIND_MEMSET: ADD_TIME(t, CUpti_ActivityMemset4, activity); break;
   default: break;
   }
 }
@@ -86,12 +122,17 @@ static void CUPTIAPI take_buffer(CUcontext context, uint32_t stream, uint8_t *bu
   (void)bytes;
   CUpti_Activity *activity = NULL;
   if (emuv_capture_enter()) {
-    while (valid && emuv_capture.api.cuptiActivityGetNextRecord(buffer, valid, &activity) == CUPTI_SUCCESS)
-      handle(activity);
+    struct times times;
+    times.n = 0;
+    while (valid && emuv_capture.api.cuptiActivityGetNextRecord(buffer, valid, &activity) == CUPTI_SUCCESS) {
+      add_time(&times, activity);
+      if (times.n == AT_ONCE) write_times(&times);
+    }
+    if (times.n) write_times(&times);
     count_dropped(context, stream);
     emuv_capture_leave();
   }
-  free(buffer);
+  if (buffer) give_back(buffer);
 }
 
 uint64_t emuv_activity_set_clock(int tries)
@@ -119,8 +160,18 @@ int emuv_activity_enable(bool on)
   return known;
 }
 
+/* CUPTI need not clear the buffers. Versions that do not know this clear them again. */
+static void promise_zeroed_buffers(void)
+{
+  uint8_t zeroed = 1;
+  size_t bytes = sizeof zeroed;
+  if (emuv_capture.api.cuptiActivitySetAttribute)
+    emuv_capture.api.cuptiActivitySetAttribute(CUPTI_ACTIVITY_ATTR_ZEROED_OUT_ACTIVITY_BUFFER, &bytes, &zeroed);
+}
+
 int emuv_activity_start(void)
 {
+  promise_zeroed_buffers();
   return emuv_capture.api.cuptiActivityRegisterCallbacks(give_buffer, take_buffer) == CUPTI_SUCCESS
              ? 0
              : EMUV_ERR_UNSUPPORTED;

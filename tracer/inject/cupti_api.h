@@ -18,6 +18,7 @@
   X(cuptiActivityGetNextRecord, 1)                                                                                     \
   X(cuptiActivityGetNumDroppedRecords, 1)                                                                              \
   X(cuptiActivityRegisterCallbacks, 1)                                                                                 \
+  X(cuptiActivitySetAttribute, 0)                                                                                      \
   X(cuptiEnableCallback, 1)                                                                                            \
   X(cuptiGetDeviceId, 1)                                                                                               \
   X(cuptiGetResultString, 1)                                                                                           \

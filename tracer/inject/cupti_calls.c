@@ -171,6 +171,13 @@ static void run(const struct row *row, const CUpti_CallbackData *data, uint64_t 
   row->handler(&call, data->functionParams);
 }
 
+bool emuv_calls_enter(CUpti_CallbackId cbid, const CUpti_CallbackData *data)
+{
+  if (data->callbackSite != CUPTI_API_ENTER || cbid >= ROWS || rows[cbid].before) return false;
+  *data->correlationData = emuv_capture_now_ns();
+  return true;
+}
+
 void emuv_calls_dispatch(CUpti_CallbackId cbid, const CUpti_CallbackData *data)
 {
   if (cbid >= ROWS || !rows[cbid].handler || (windowed[cbid] && !emuv_recording_now())) return;

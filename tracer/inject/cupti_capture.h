@@ -56,6 +56,8 @@ typedef void emuv_call_handler(const struct emuv_call *call, const void *params)
 int emuv_calls_enable(CUpti_SubscriberHandle subscriber);
 /* Of launches, copies, sets and synchronisation, which count only while the capture records. */
 int emuv_calls_enable_work(CUpti_SubscriberHandle subscriber, bool on);
+/* Takes the time where that is all to do before a call; else false. Needs no enter and leave. */
+bool emuv_calls_enter(CUpti_CallbackId cbid, const CUpti_CallbackData *data);
 void emuv_calls_dispatch(CUpti_CallbackId cbid, const CUpti_CallbackData *data);
 
 /* cupti_memory.c */
@@ -72,6 +74,27 @@ emuv_call_handler emuv_copy_linear, emuv_copy_peer, emuv_copy_2d, emuv_copy_3d, 
 
 /* cupti_launch.c */
 emuv_call_handler emuv_launch_kernel, emuv_launch_kernel_ex, emuv_launch_cooperative, emuv_launch_graph;
+struct emuv_pending_launch { /* a launch whose operands have not been looked for */
+  struct emuv_trace_launch record;
+  const struct emuv_kernel_info *kernel;
+  enum emuv_trace_provenance provenance;
+  bool known; /* the arguments could be read */
+  uint32_t n; /* bytes of arguments */
+  _Alignas(8) unsigned char arguments[];
+};
+/* Finds the operands and writes the record. The lock is held. */
+void emuv_launch_write(const struct emuv_pending_launch *launch);
+
+/* cupti_pending.c */
+enum { EMUV_PENDING_BYTES = 4 << 20 }; /* of each of two blocks; an entry is far smaller */
+/* Room for a launch with up to so many bytes of arguments, NULL when there is none; end (with n set) or nothing. No
+ * other launch can be logged in between: no lock, no driver call there. */
+struct emuv_pending_launch *emuv_pending_begin(size_t arguments);
+void emuv_pending_end(const struct emuv_pending_launch *launch);
+/* Writes all launches that wait. The lock is held; call it before the map of live memory changes. */
+void emuv_pending_settle(void);
+/* The same from the background thread, which does not keep others from the lock for long. Outside the lock. */
+void emuv_pending_settle_slowly(void);
 
 /* cupti_order.c: synchronisation, stream capture, profiler ranges, calls that the capture does not follow. */
 emuv_call_handler emuv_sync_stream, emuv_sync_event, emuv_sync_context, emuv_sync_record, emuv_sync_wait,
@@ -91,8 +114,10 @@ bool emuv_device_is_captured(CUstream stream);
 struct emuv_kernel_info {
   uint32_t id; /* dictionary */
   uint32_t n_params;
+  uint32_t param_bytes;
   bool params_known;
   const struct emuv_param *params;
+  const char *name;
 };
 /* The kernel behind a handle; queried once, then cached until modules are unloaded. NULL when memory is short. Outside
  * the lock. */

@@ -21,6 +21,17 @@ static struct {
   pthread_rwlock_t lock;
   struct entry *entries;
 } cache = {.lock = PTHREAD_RWLOCK_INITIALIZER};
+static atomic_uint generation = 1; /* of the cache */
+
+/* What a thread found lately: a launch costs no lock and one or two lines of memory. */
+enum { NEAR = 128 };
+static _Thread_local struct {
+  uint32_t generation;
+  struct {
+    CUfunction handle;
+    const struct emuv_kernel_info *info;
+  } slot[NEAR];
+} near;
 
 static struct entry *look_up(CUfunction handle)
 {
@@ -87,10 +98,12 @@ static void describe(CUfunction handle, const char *symbol, uint32_t device, str
   bool is_kernel;
   find_params(handle, info, &is_kernel);
   const struct emuv_param *last = info->n_params ? &info->params[info->n_params - 1] : NULL;
+  info->param_bytes = last ? last->offset + last->bytes : 0;
+  info->name = strdup(symbol ? symbol : "(unknown)");
   const struct emuv_trace_kernel kernel = {
       .name = emuv_trace_writer_string(emuv_capture.writer, symbol ? symbol : "(unknown)"),
       .n_params = info->n_params,
-      .param_bytes = last ? last->offset + last->bytes : 0,
+      .param_bytes = info->param_bytes,
       .registers = attribute(CU_FUNC_ATTRIBUTE_NUM_REGS, handle, is_kernel, device),
       .shared_bytes = attribute(CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, handle, is_kernel, device),
       .local_bytes = attribute(CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, handle, is_kernel, device),
@@ -108,11 +121,12 @@ static struct entry *keep(struct entry *fresh)
   pthread_rwlock_unlock(&cache.lock);
   if (!found) return fresh;
   free((void *)(uintptr_t)fresh->info.params);
+  free((void *)(uintptr_t)fresh->info.name);
   free(fresh);
   return found;
 }
 
-const struct emuv_kernel_info *emuv_kernels_find(CUfunction handle, const char *symbol, uint32_t device)
+static const struct emuv_kernel_info *find(CUfunction handle, const char *symbol, uint32_t device)
 {
   struct entry *entry = look_up(handle);
   if (entry) return &entry->info;
@@ -123,10 +137,26 @@ const struct emuv_kernel_info *emuv_kernels_find(CUfunction handle, const char *
   return &keep(entry)->info;
 }
 
+const struct emuv_kernel_info *emuv_kernels_find(CUfunction handle, const char *symbol, uint32_t device)
+{
+  const uint32_t now = atomic_load_explicit(&generation, memory_order_acquire);
+  const uint64_t hash = (uint64_t)(uintptr_t)handle * UINT64_C(0x9e3779b97f4a7c15);
+  const size_t at = hash >> 57; /* 7 bits: NEAR */
+  if (near.generation != now) {
+    memset(&near, 0, sizeof near);
+    near.generation = now;
+  }
+  if (near.slot[at].handle == handle) return near.slot[at].info;
+  const struct emuv_kernel_info *info = find(handle, symbol, device);
+  near.slot[at].handle = info ? handle : NULL;
+  return near.slot[at].info = info;
+}
+
 /* Drops the index, not the entries: a launch in another thread may be reading one. */
 void emuv_kernels_forget(void)
 {
   pthread_rwlock_wrlock(&cache.lock);
   HASH_CLEAR(hh, cache.entries);
+  atomic_fetch_add(&generation, 1);
   pthread_rwlock_unlock(&cache.lock);
 }

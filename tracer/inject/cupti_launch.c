@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Kernel launches: LAUNCH records with the operands found in the arguments. See cupti_capture.h and operands.h.
  *
- * All of it runs after the driver call has returned: the GPU works meanwhile, and the arguments, which belong to the
- * caller, are still there. */
+ * The arguments are copied after the driver call has returned: the GPU works meanwhile, and they, which belong to the
+ * caller, are still there. The operands are looked for later (cupti_pending.c). */
 #include "tracer/inject/cupti_capture.h"
 
 #include <string.h>
@@ -14,21 +14,18 @@ struct launch { /* what the three kinds of launch have in common */
   void **params, **extra;
 };
 
-struct block { /* the arguments of a launch as one block */
+/* Guarded by emuv_capture.lock: too large for the stacks of other people's threads. */
+static struct emuv_operands operands;
+
+struct block { /* arguments that lie in one piece */
   const void *bytes;
   size_t n;
-  enum emuv_trace_provenance provenance;
-  bool known;
 };
-
-/* Guarded by emuv_capture.lock: too large for the stacks of other people's threads. */
-static unsigned char gathered[EMUV_OPERANDS_BLOCK_MAX];
-static struct emuv_operands operands;
 
 /* `extra` is a list of keys and values that the end key closes; the driver has accepted it. */
 static struct block extra_block(void **extra)
 {
-  struct block b = {.provenance = EMUV_TRACE_FROM_EXTRA};
+  struct block b = {0};
   const size_t *bytes = NULL;
   for (int i = 0; i < 8 && extra[i] != CU_LAUNCH_PARAM_END; i += 2) {
     if (extra[i] == CU_LAUNCH_PARAM_BUFFER_POINTER)
@@ -36,26 +33,8 @@ static struct block extra_block(void **extra)
     else if (extra[i] == CU_LAUNCH_PARAM_BUFFER_SIZE)
       bytes = extra[i + 1];
   }
-  b.n = bytes && *bytes <= EMUV_OPERANDS_BLOCK_MAX ? *bytes : 0;
-  b.known = b.bytes && b.n;
+  b.n = b.bytes && bytes && *bytes <= EMUV_OPERANDS_BLOCK_MAX ? *bytes : 0;
   return b;
-}
-
-static struct block arguments(const struct launch *l, const struct emuv_kernel_info *kernel)
-{
-  if (l->extra) return extra_block(l->extra);
-  struct block b = {.provenance = EMUV_TRACE_FROM_PARAM, .bytes = gathered};
-  b.known = kernel && kernel->params_known && (kernel->n_params == 0 || l->params);
-  if (b.known) b.n = emuv_operands_gather(kernel->params, kernel->n_params, l->params, gathered);
-  return b;
-}
-
-static void gap(const struct emuv_call *call, uint64_t sequence, enum emuv_trace_gap_why why, const char *text)
-{
-  struct emuv_trace_writer *const w = emuv_capture.writer;
-  const struct emuv_trace_gap record = {
-      .ns = call->exit_ns, .sequence = sequence, .why = why, .text = emuv_trace_writer_string(w, text), .count = 1};
-  emuv_trace_writer_gap(w, &record);
 }
 
 static struct emuv_trace_launch record_of(const struct emuv_call *call, const struct launch *l)
@@ -74,25 +53,42 @@ static struct emuv_trace_launch record_of(const struct emuv_call *call, const st
   return r;
 }
 
-/* Finds the operands and writes the record; true when the arguments could be read. */
-static bool write_launch(struct emuv_trace_launch *record, const struct launch *l,
-                         const struct emuv_kernel_info *kernel, const char *symbol)
+/* Copies what the launch was given to where it waits. */
+static void fill(struct emuv_pending_launch *p, const struct launch *l, const struct emuv_kernel_info *kernel,
+                 const struct block *extra)
 {
-  struct emuv_capture *const c = &emuv_capture;
-  pthread_mutex_lock(&c->lock);
-  const struct block b = arguments(l, kernel);
-  if (b.known) {
-    emuv_operands_scan(&c->live, &c->layout, b.bytes, b.n, b.provenance, &operands);
-    record->cls = emuv_operands_class(&operands);
-    record->operands = operands.item;
-    record->n_operands = operands.n;
-    emuv_blocks_dump(kernel, symbol, b.provenance, b.bytes, b.n);
+  p->kernel = kernel;
+  p->n = 0;
+  p->provenance = l->extra ? EMUV_TRACE_FROM_EXTRA : EMUV_TRACE_FROM_PARAM;
+  if (l->extra) {
+    p->known = extra->n > 0;
+    p->n = (uint32_t)extra->n;
+    memcpy(p->arguments, extra->bytes, extra->n);
+  } else {
+    p->known = kernel && kernel->params_known && (kernel->n_params == 0 || l->params);
+    if (p->known) p->n = (uint32_t)emuv_operands_gather(kernel->params, kernel->n_params, l->params, p->arguments);
   }
-  record->sequence = emuv_trace_writer_sequence(c->writer);
-  emuv_correlations_issue(&c->correlations, (uint32_t)record->correlation, false);
-  emuv_trace_writer_launch(c->writer, record);
-  pthread_mutex_unlock(&c->lock);
-  return b.known;
+}
+
+/* A place for the launch; when there is none this thread makes room. */
+static struct emuv_pending_launch *place(size_t arguments)
+{
+  struct emuv_pending_launch *p = emuv_pending_begin(arguments);
+  if (p) return p;
+  pthread_mutex_lock(&emuv_capture.lock);
+  emuv_pending_settle();
+  pthread_mutex_unlock(&emuv_capture.lock);
+  return emuv_pending_begin(arguments);
+}
+
+static void lost(const struct emuv_call *call)
+{
+  struct emuv_trace_writer *const w = emuv_capture.writer;
+  const struct emuv_trace_drop record = {.ns = call->exit_ns,
+                                         .count = 1,
+                                         .what = EMUV_TRACE_LAUNCH,
+                                         .text = emuv_trace_writer_string(w, "no memory for the launch")};
+  emuv_trace_writer_drop(w, &record);
 }
 
 static void launch(const struct emuv_call *call, const struct launch *l)
@@ -101,9 +97,45 @@ static void launch(const struct emuv_call *call, const struct launch *l)
   emuv_device_learn(call->data->context);
   struct emuv_trace_launch record = record_of(call, l);
   const struct emuv_kernel_info *kernel = emuv_kernels_find(l->function, call->data->symbolName, record.device);
+  const struct block extra = l->extra ? extra_block(l->extra) : (struct block){0};
+  struct emuv_pending_launch *p = place(l->extra ? extra.n : kernel ? kernel->param_bytes : 0);
+  if (!p) {
+    lost(call);
+    return;
+  }
   record.kernel = kernel ? kernel->id : 0;
-  if (!write_launch(&record, l, kernel, call->data->symbolName))
-    gap(call, record.sequence, EMUV_TRACE_GAP_NO_PARAMS, call->data->symbolName);
+  record.sequence = emuv_trace_writer_sequence(emuv_capture.writer);
+  p->record = record;
+  fill(p, l, kernel, &extra);
+  emuv_pending_end(p);
+}
+
+static void gap(const struct emuv_trace_launch *record, enum emuv_trace_gap_why why, const char *text)
+{
+  struct emuv_trace_writer *const w = emuv_capture.writer;
+  const struct emuv_trace_gap r = {.ns = record->exit_ns,
+                                   .sequence = record->sequence,
+                                   .why = why,
+                                   .text = emuv_trace_writer_string(w, text),
+                                   .count = 1};
+  emuv_trace_writer_gap(w, &r);
+}
+
+void emuv_launch_write(const struct emuv_pending_launch *p)
+{
+  struct emuv_capture *const c = &emuv_capture;
+  struct emuv_trace_launch record = p->record;
+  const char *name = p->kernel && p->kernel->name ? p->kernel->name : "(unknown)";
+  if (p->known) {
+    emuv_operands_scan(&c->live, &c->layout, p->arguments, p->n, p->provenance, &operands);
+    record.cls = emuv_operands_class(&operands);
+    record.operands = operands.item;
+    record.n_operands = operands.n;
+    emuv_blocks_dump(p->kernel, name, p->provenance, p->arguments, p->n);
+  }
+  emuv_correlations_issue(&c->correlations, (uint32_t)record.correlation, false);
+  emuv_trace_writer_launch(c->writer, &record);
+  if (!p->known) gap(&record, EMUV_TRACE_GAP_NO_PARAMS, name);
 }
 
 void emuv_launch_kernel(const struct emuv_call *call, const void *params)
@@ -171,5 +203,5 @@ void emuv_launch_graph(const struct emuv_call *call, const void *params)
   emuv_correlations_issue(&c->correlations, call->data->correlationId, true);
   pthread_mutex_unlock(&c->lock);
   emuv_trace_writer_launch(c->writer, &record);
-  gap(call, record.sequence, EMUV_TRACE_GAP_UNSUPPORTED, "operands of graph nodes");
+  gap(&record, EMUV_TRACE_GAP_UNSUPPORTED, "operands of graph nodes");
 }

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { FLUSH_MS = 200, CLOCK_TRIES_FIRST = 200, CLOCK_TRIES = 10 };
+enum { TICK_MS = 50, FLUSH_TICKS = 4, CLOCK_TRIES_FIRST = 200, CLOCK_TRIES = 10 };
 
 struct emuv_capture emuv_capture = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -34,6 +34,7 @@ static void wake_up(void)
 static void CUPTIAPI on_callback(void *user, CUpti_CallbackDomain domain, CUpti_CallbackId cbid, const void *data)
 {
   (void)user;
+  if (domain == CUPTI_CB_DOMAIN_DRIVER_API && emuv_calls_enter(cbid, data)) return;
   if (!emuv_capture_enter()) return;
   if (domain == CUPTI_CB_DOMAIN_DRIVER_API) {
     wake_up();
@@ -44,14 +45,18 @@ static void CUPTIAPI on_callback(void *user, CUpti_CallbackDomain domain, CUpti_
   emuv_capture_leave();
 }
 
-static void flush_often(void)
+/* Launches are settled often, so that the log stays in the caches; the file grows five times a second. */
+static void tick(void)
 {
+  static unsigned int ticks;
   emuv_recording_tick();
   if (!atomic_load(&awake)) return;
-  emuv_activity_flush(false);
+  const bool flush = ++ticks % FLUSH_TICKS == 0;
+  if (flush) emuv_activity_flush(false);
   if (!emuv_capture_enter()) return;
-  emuv_trace_writer_flush(emuv_capture.writer, NULL);
-  emuv_activity_set_clock(CLOCK_TRIES);
+  emuv_pending_settle_slowly();
+  if (flush) emuv_trace_writer_flush(emuv_capture.writer, NULL);
+  if (flush) emuv_activity_set_clock(CLOCK_TRIES);
   emuv_capture_leave();
 }
 
@@ -75,6 +80,9 @@ static void close_trace(enum emuv_trace_status status, const char *text)
   emuv_capture.api.cuptiUnsubscribe(emuv_capture.subscriber);
   if (!emuv_inject_turn_off()) return;
   struct emuv_err err = {0};
+  pthread_mutex_lock(&emuv_capture.lock);
+  emuv_pending_settle();
+  pthread_mutex_unlock(&emuv_capture.lock);
   write_summary();
   if (emuv_trace_writer_close(emuv_capture.writer, status, 0, text, &err))
     emuv_capture_say("%s: %s", emuv_inject_path(), err.text);
@@ -152,7 +160,7 @@ static void start(void)
   write_process();
   emuv_blocks_open();
   if (subscribe()) return;
-  emuv_inject_begin(emuv_capture.writer, flush_often, FLUSH_MS, finish);
+  emuv_inject_begin(emuv_capture.writer, tick, TICK_MS, finish);
 }
 
 int InitializeInjection(void);

@@ -19,6 +19,7 @@ static void add(const struct emuv_call *call, uint64_t address, uint64_t bytes, 
                                          .tid = call->tid};
   size_t displaced = 0;
   pthread_mutex_lock(&c->lock);
+  emuv_pending_settle();
   record.id = ++c->allocations;
   const struct emuv_interval range = {.base = address, .bytes = bytes, .id = record.id, .kind = kind};
   emuv_intervals_insert(&c->live, &range, &displaced);
@@ -32,6 +33,7 @@ static void drop(const struct emuv_call *call, uint64_t address, uint64_t stream
   struct emuv_capture *const c = &emuv_capture;
   struct emuv_interval range = {0};
   pthread_mutex_lock(&c->lock);
+  emuv_pending_settle();
   emuv_intervals_remove(&c->live, address, &range);
   const struct emuv_trace_free record = {
       .id = range.id, .address = address, .ns = call->enter_ns, .stream = stream, .tid = call->tid};

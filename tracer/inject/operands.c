@@ -19,8 +19,11 @@ size_t emuv_operands_gather(const struct emuv_param *params, size_t n, void *con
   for (size_t i = 0; i < n; i++) {
     const size_t after = (size_t)params[i].offset + params[i].bytes;
     if (after > EMUV_OPERANDS_BLOCK_MAX || params[i].offset < end || !arguments[i]) return 0;
-    memset(block + end, 0, params[i].offset - end);
-    memcpy(block + params[i].offset, arguments[i], params[i].bytes);
+    for (; end < params[i].offset; end++) block[end] = 0;
+    if (params[i].bytes == 8) /* a pointer, as most are */
+      memcpy(block + params[i].offset, arguments[i], 8);
+    else
+      memcpy(block + params[i].offset, arguments[i], params[i].bytes);
     end = after;
   }
   return end;
