@@ -11,7 +11,8 @@
 # its time costs only itself.
 #
 # $EMUV_PROGRAMS: which (command_of below lists them); $EMUV_BUDGET_S: for everything, default 520; $EMUV_PAIRS: untraced
-# and traced runs of the Llama decodes, default 5; $EMUV_PAGES: which of them with pages, default all but the variants.
+# and traced runs of the Llama decodes, default 5; $EMUV_PAGES: which of them with pages, default all; $EMUV_VARIANTS:
+# other settings of these programs, once each, where time is left.
 set -u
 [ $# -ge 1 ] || { echo "usage: gpu_reference.sh RESULTS [STAGE]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,10 +21,9 @@ out=$(cd "$1" && pwd)
 stage=$(cd "${2:-$here/stage}" && pwd) || exit 1
 budget_s=${EMUV_BUDGET_S:-520}
 pairs=${EMUV_PAIRS:-5}
-default='vmm-managed vmm-per-thread triton-kernels unet-step resnet50-train mixtral-decode llama-1.1b-decode
-llama-1.1b-graph llama-expandable llama-async'
-programs=${EMUV_PROGRAMS:-$default}
-paged=${EMUV_PAGES:-$(for p in $programs; do echo "$p"; done | grep -v -e vmm-per-thread -e llama-expandable -e llama-async)}
+programs=${EMUV_PROGRAMS:-vmm-managed triton-kernels unet-step resnet50-train mixtral-decode llama-1.1b-decode llama-1.1b-graph}
+paged=${EMUV_PAGES:-$programs}
+variants=${EMUV_VARIANTS:-vmm-per-thread llama-expandable llama-async}
 trace=$stage/bin/emuv-trace
 work=$(mktemp -d)
 logs=$work/logs
@@ -148,12 +148,14 @@ esac
 # The first run of each library's files from the disk is slow: not one of those that count.
 step warm 60 python3 -c 'import torch, torchvision, transformers, triton; torch.zeros(1).cuda()'
 
+once() {
+  command_of "$1" || return 1
+  untraced "$1" 1
+  traced "$1" 1
+}
+
 # Every program once first, so that nothing is missing when the time is short; then the repetitions.
-for program in $programs; do
-  command_of "$program" || continue
-  untraced "$program" 1
-  traced "$program" 1
-done
+for program in $programs; do once "$program"; done
 for program in $programs; do
   [ -s "$traces/$program.emuv" ] && command_of "$program" || continue
   i=1
@@ -170,6 +172,8 @@ if "$trace" --help 2>&1 | grep -q -e --pages && [ -e "$stage/lib/emuv/libemuv_sa
     [ -s "$traces/$program.emuv" ] && command_of "$program" && pages_of "$program"
   done
 fi
+
+for program in $variants; do once "$program" && examine "$program"; done
 
 python3 "$here/scripts/gpu_reference_summary.py" "$logs" "$traces" "$out" >"$out/summary.txt" 2>&1
 tar -C "$work" -czf "$out/logs.tar.gz" logs
