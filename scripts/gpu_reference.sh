@@ -23,7 +23,7 @@ budget_s=${EMUV_BUDGET_S:-520}
 pairs=${EMUV_PAIRS:-5}
 programs=${EMUV_PROGRAMS:-vmm-managed triton-kernels unet-step resnet50-train mixtral-decode llama-1.1b-decode llama-1.1b-graph}
 paged=${EMUV_PAGES:-$programs}
-variants=${EMUV_VARIANTS:-vmm-per-thread llama-expandable llama-async}
+variants=${EMUV_VARIANTS:-vmm-per-thread llama-expandable llama-async llama-long}
 trace=$stage/bin/emuv-trace
 work=$(mktemp -d)
 logs=$work/logs
@@ -78,6 +78,7 @@ command_of() {
       fi ;;
     llama-expandable) command="env PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True python3 llama_decode.py $small" ;;
     llama-async) command="env PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync python3 llama_decode.py $small" ;;
+    llama-long) command='python3 llama_decode.py --layers 4 --tokens 500' ;; # does memory grow with time?
     *) false ;;
   esac || { echo "-- $1: not here"; return 1; }
 }
@@ -176,6 +177,7 @@ fi
 for program in $variants; do once "$program" && examine "$program"; done
 
 python3 "$here/scripts/gpu_reference_summary.py" "$logs" "$traces" "$out" >"$out/summary.txt" 2>&1
+for variant in $variants; do rm -f "$traces/$variant".*; done
 tar -C "$work" -czf "$out/logs.tar.gz" logs
 # What comes back has to be small: traces with pages only as merged, largest last, up to 16 MB.
 tar -C "$work" -czf "$out/traces.tar.gz" --exclude '*.pages.emuv' --exclude '*.merged.emuv' traces
