@@ -29,6 +29,12 @@ static const char *const *pin_names(void)
   return names;
 }
 
+static const char *const *unknown_access_names(void)
+{
+  static const char *const names[] = {"read", "read-write", NULL};
+  return names;
+}
+
 static const char *const *pattern_names(void)
 {
   static const char *const names[] = {"cyclic", "zipf", "random", "stride", NULL};
@@ -54,6 +60,8 @@ static const struct emuv_option options[] = {
     LABEL("description", description, "", EMUV_OPTION_NO_SWEEP, "what the scenario shows, one line"),
     NAME("source", source, "transformer", emuv_source_names, "where the accesses come from"),
     LABEL("trace", trace, "", 0, "trace file of source trace (known by its content, not its name)"),
+    {"unknown_access", EMUV_OPTION_NAME, EMUV_OPTION_ADDED, AT(unknown_access), "read", 0, 0, unknown_access_names,
+     "trace: what a launch does to memory of which the trace does not tell (read-write: pages become dirty)"},
 
     LABEL("model.preset", model.preset, "llama-2-7b", 0,
           "model preset, preset file, or Hugging Face config.json; also written model: NAME"),

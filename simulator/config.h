@@ -56,10 +56,11 @@ struct emuv_pattern {
 };
 
 struct emuv_config {
-  emuv_text scenario;    /* name, not hashed */
-  emuv_text description; /* not hashed */
-  emuv_text source;      /* transformer trace pattern */
-  emuv_text trace;       /* path of a .emuv file; hashed by content */
+  emuv_text scenario;       /* name, not hashed */
+  emuv_text description;    /* not hashed */
+  emuv_text source;         /* transformer trace pattern */
+  emuv_text trace;          /* path of a .emuv file; hashed by content */
+  emuv_text unknown_access; /* read read-write: operands of a trace whose access is not known */
   struct emuv_model model;
   struct emuv_pattern pattern;
   struct emuv_hardware hw;

@@ -75,7 +75,11 @@ static void canonical_source(struct emuv_config *c)
       "context",          "prompt",      "routing_skew", "routing_repeat", "launches_per_layer",
       "activation_scale", NULL};
   static const char *const of_pattern[] = {"pattern.", NULL};
-  if (!is(c->source, "trace")) set_name(c->trace, "");
+  static const char *const of_trace[] = {"unknown_access", NULL};
+  if (!is(c->source, "trace")) {
+    set_name(c->trace, "");
+    reset_keys(c, of_trace);
+  }
   if (!is(c->source, "pattern")) reset_keys(c, of_pattern);
   if (is(c->source, "transformer")) {
     if (c->model.kv_heads == 0) c->model.kv_heads = c->model.heads;
@@ -101,8 +105,9 @@ size_t emuv_config_text(const struct emuv_config *config, char *buf, size_t size
   char value[2048];
   for (size_t i = 0; i < n; i++) {
     if ((table[i].flags & EMUV_OPTION_NO_HASH) != 0) continue;
-    int more = snprintf(buf + used, size - used, "%s=%s\n", table[i].key,
-                        emuv_option_format(&table[i], config, value, sizeof value));
+    emuv_option_format(&table[i], config, value, sizeof value);
+    if ((table[i].flags & EMUV_OPTION_ADDED) != 0 && is(value, table[i].def)) continue;
+    int more = snprintf(buf + used, size - used, "%s=%s\n", table[i].key, value);
     if (more < 0 || (size_t)more >= size - used) break;
     used += (size_t)more;
   }

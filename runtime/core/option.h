@@ -40,6 +40,7 @@ enum emuv_option_flag {
   EMUV_OPTION_REQUIRED = 1, /* no default: must be given */
   EMUV_OPTION_NO_SWEEP = 2, /* a list is an error here */
   EMUV_OPTION_NO_HASH = 4,  /* does not identify the configuration (names, descriptions) */
+  EMUV_OPTION_ADDED = 8, /* hashed only when it is not the default: added later, and older rows keep their identity */
 };
 
 struct emuv_option {

@@ -2,8 +2,10 @@
 /* Source `trace`: a captured run (.emuv).
  *
  * Address space: tracer/format/space.h, one segment per extent that the run touches; what a launch does not touch, no
- * segment holds. An operand whose access is not known counts as read. An operand of
- * class `bounded` is cut to what its launch has time for (tracer/format/touch.h).
+ * segment holds. An operand of class `bounded` is cut to what its launch has time for (tracer/format/touch.h).
+ * Access: what the trace tells; an operand of which it does not tell counts as read, or as read and written (key
+ * unknown_access). Extents that are written whole need no copy in; a page that was seen to be written (provenance page)
+ * may have been written in part.
  * Kinds: WEIGHT is what is larger than 64 KiB, is touched in at least half of the timed steps, by at most two calls per
  * step, and is never written in them; everything else is OTHER: a trace does not tell the KV cache from activations.
  * Steps: tracer/format/steps.h. Step 0 holds what comes before the first one (loading, and prefill unless a range marks
@@ -13,6 +15,7 @@
 #include "simulator/source/trace.h"
 
 #include "simulator/source/source.h"
+#include "simulator/source/trace_estimate.h"
 #include "simulator/source/trace_layers.h"
 #include "simulator/source/trace_time.h"
 #include "tracer/format/order.h"
@@ -51,6 +54,7 @@ struct build {
   int32_t *layers;               /* by call */
   struct use *uses;              /* by extent */
   size_t first_timed, n_steps;   /* of steps.step */
+  uint32_t unknown_access;       /* range flags of an operand whose access is not known */
 };
 
 /* ---- which steps ---- */
@@ -78,10 +82,16 @@ static bool locate(const struct build *b, const struct emuv_trace_call *call, co
   return emuv_trace_touch_place(&b->space, call, o, place);
 }
 
-static uint32_t range_flags(const struct emuv_trace_operand *o)
+static bool writes_whole(const struct emuv_trace_operand *o)
+{
+  return o->cls == EMUV_TRACE_CLASS_EXACT && o->provenance != EMUV_TRACE_FROM_PAGE;
+}
+
+static uint32_t range_flags(const struct build *b, const struct emuv_trace_operand *o)
 {
   switch (o->access) {
-  case EMUV_TRACE_ACCESS_WRITE: return EMUV_RANGE_WRITE | (o->cls == EMUV_TRACE_CLASS_EXACT ? EMUV_RANGE_NEW : 0u);
+  case EMUV_TRACE_ACCESS_UNKNOWN: return b->unknown_access;
+  case EMUV_TRACE_ACCESS_WRITE: return EMUV_RANGE_WRITE | (writes_whole(o) ? EMUV_RANGE_NEW : 0u);
   case EMUV_TRACE_ACCESS_BOTH: return EMUV_RANGE_READ | EMUV_RANGE_WRITE;
   default: return EMUV_RANGE_READ;
   }
@@ -193,7 +203,7 @@ static int add_range(struct build *b, const struct emuv_trace_call *call, uint32
   struct emuv_trace_operand o = emuv_trace_call_operand(b->data, call, i);
   struct emuv_trace_place place;
   if (!locate(b, call, &o, &place)) return 0;
-  int code = emuv_workload_range(b->w, (uint32_t)place.extent, place.offset, place.bytes, range_flags(&o), err);
+  int code = emuv_workload_range(b->w, (uint32_t)place.extent, place.offset, place.bytes, range_flags(b, &o), err);
   if (code == 0) b->w->ops[b->w->n_ops - 1].bytes += (double)place.bytes;
   return code;
 }
@@ -261,7 +271,8 @@ static int prepare(struct build *b, struct emuv_err *err)
     return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's workload");
   for (size_t i = 0; i < b->space.n_extents; i++) b->uses[i].layer = NO_LAYER;
   code = emuv_trace_layers_find(b->data, &b->order, &b->steps, b->layers, err);
-  return code ? code : emuv_trace_time_costs(b->data, &b->order, b->costs, err);
+  if (code == 0) code = emuv_trace_time_costs(b->data, &b->order, b->costs, err);
+  return code ? code : emuv_trace_estimate_times(b->data, &b->order, b->costs, NULL, err);
 }
 
 static void release(struct build *b)
@@ -277,7 +288,8 @@ static void release(struct build *b)
 int emuv_source_trace_convert(const struct emuv_config *config, const struct emuv_trace_data *data,
                               struct emuv_workload *w, struct emuv_err *err)
 {
-  struct build b = {.config = config, .data = data, .w = w};
+  struct build b = {.config = config, .data = data, .w = w, .unknown_access = EMUV_RANGE_READ};
+  if (strcmp(config->unknown_access, "read-write") == 0) b.unknown_access |= EMUV_RANGE_WRITE;
   int code = prepare(&b, err);
   if (code == 0) {
     select_steps(&b);

@@ -9,6 +9,7 @@
  * - device_ns is the part of the call's device time in which nothing earlier ran, so calls that overlap on several
  *   streams are not counted twice; where the device was never idle for lack of work (the call was issued before the one
  *   before it ended), the short pause between the two belongs to it.
+ * Calls without device times get those of their like (trace_estimate.h).
  * Built from a loaded trace; pure; any thread. */
 #ifndef EMUV_SIMULATOR_SOURCE_TRACE_TIME_H
 #define EMUV_SIMULATOR_SOURCE_TRACE_TIME_H

@@ -233,9 +233,9 @@ static void every_hashed_key_changes_the_hash(void **state)
   (void)state;
   size_t n;
   const struct emuv_option *table = emuv_config_options(&n);
-  static const char *const others[] = {"12345678", "3",         "2",       "0.5",     "1.5", "123us",
-                                       "77GB/s",   "99TFLOP/s", "true",    "through", "kv",  "fifo",
-                                       "next-n",   "uva",       "pattern", "random",  "text"};
+  static const char *const others[] = {"12345678", "3",         "2",       "0.5",     "1.5",        "123us",
+                                       "77GB/s",   "99TFLOP/s", "true",    "through", "kv",         "fifo",
+                                       "next-n",   "uva",       "pattern", "random",  "read-write", "text"};
   for (size_t i = 0; i < n; i++) {
     struct emuv_config a, b;
     char p[33], q[33];
@@ -278,6 +278,7 @@ static void canonical_text_holds_every_hashed_key(void **state)
       curves[k]->point[curves[k]->n].bytes = (UINT64_C(1) << 61) + curves[k]->n;
       curves[k]->point[curves[k]->n].bytes_per_s = 1.2345678901234567e-300;
     }
+  strcpy(c.unknown_access, "read-write"); /* added later: hashed when it is not the default */
   char *text = malloc(size);
   size_t used = emuv_config_text(&c, text, size);
   for (size_t i = 0; i < used; i++) lines += text[i] == '\n';

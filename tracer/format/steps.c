@@ -120,23 +120,43 @@ uint32_t emuv_trace_symbol(const struct emuv_trace_data *d, const struct emuv_tr
   return call->type == EMUV_TRACE_COPY ? 1 + d->copies[call->index].kind : 0;
 }
 
-/* The place in the period before which the host pauses longest, in sum over all periods. */
-static size_t find_phase(const struct emuv_trace_order *order, size_t begin, size_t end, size_t period)
+/* What happens before a place in the period, in sum over all periods. */
+struct phase {
+  uint64_t pause_ns;         /* of the host, copies included */
+  size_t periods, read_back; /* of them those in which a copy to the host comes right before */
+};
+
+static struct phase measure_phase(const struct emuv_trace_data *d, const struct emuv_trace_order *order, size_t first,
+                                  size_t end, size_t period)
+{
+  struct phase p = {0};
+  for (size_t i = first; i < end; i += period) {
+    if (i == 0) continue;
+    const struct emuv_trace_call *a = &order->calls[i - 1], *b = &order->calls[i];
+    bool copy = a->type == EMUV_TRACE_COPY;
+    p.pause_ns += b->enter_ns > a->exit_ns ? b->enter_ns - a->exit_ns : 0;
+    p.pause_ns += copy && a->exit_ns > a->enter_ns ? a->exit_ns - a->enter_ns : 0;
+    p.read_back += copy && d->copies[a->index].kind == EMUV_TRACE_COPY_D2H;
+    p.periods++;
+  }
+  return p;
+}
+
+/* The place in the period where a step begins: after the copy to the host before whose successor the host pauses
+ * longest, or without such copies where it pauses longest at all. */
+static size_t find_phase(const struct emuv_trace_data *d, const struct emuv_trace_order *order, size_t begin,
+                         size_t end, size_t period)
 {
   size_t best = 0;
   uint64_t longest = 0;
+  bool best_reads = false;
   for (size_t phase = 0; phase < period; phase++) {
-    uint64_t pause = 0;
-    for (size_t i = begin + phase; i < end; i += period) {
-      if (i == 0) continue;
-      const struct emuv_trace_call *a = &order->calls[i - 1], *b = &order->calls[i];
-      uint64_t gap = b->enter_ns > a->exit_ns ? b->enter_ns - a->exit_ns : 0;
-      pause += gap + (a->type == EMUV_TRACE_COPY && a->exit_ns > a->enter_ns ? a->exit_ns - a->enter_ns : 0);
-    }
-    if (pause > longest) {
-      longest = pause;
-      best = phase;
-    }
+    struct phase p = measure_phase(d, order, begin + phase, end, period);
+    bool reads = p.read_back * 2 > p.periods;
+    if (reads < best_reads || (reads == best_reads && p.pause_ns <= longest)) continue;
+    best = phase;
+    longest = p.pause_ns;
+    best_reads = reads;
   }
   return best;
 }
@@ -181,7 +201,7 @@ static int from_period(const struct emuv_trace_data *d, const struct emuv_trace_
   size_t begin, end, period = emuv_trace_period(symbols, order->n, &begin, &end);
   free(symbols);
   if (period == 0) return 0;
-  size_t first = begin + find_phase(order, begin, end, period);
+  size_t first = begin + find_phase(d, order, begin, end, period);
   if (!cut(order, first, end, period, s))
     return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's steps");
   end_last(order, s);

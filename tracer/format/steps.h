@@ -5,8 +5,8 @@
  * with any digits and punctuation behind the name. Else from the period of the sequence of calls: kernels, copies and
  * sets are symbols; for each candidate distance p the stretch with the best score (+1 where the symbol p calls earlier
  * is the same, -19 where not: Kadane's maximum-sum run, so at least 95 % agree) is found, and the p with the best one
- * wins. The step's begin is put where the host pauses longest, as a rule after the token has been read back. Pure
- * functions of a loaded trace; any thread. */
+ * wins. A step begins where the host pauses longest after a copy to the host (the token is read back), without such
+ * copies where it pauses longest at all. Pure functions of a loaded trace; any thread. */
 #ifndef EMUV_FORMAT_STEPS_H
 #define EMUV_FORMAT_STEPS_H
 
