@@ -19,7 +19,7 @@ static const char *pattern_of(enum emuv_option_type type)
   switch (type) {
   case EMUV_OPTION_BYTES: return "^[0-9]+(\\.[0-9]+)? *([KMGTP]iB|[kKMGTP]B|B)?$";
   case EMUV_OPTION_RATE: return "^(0|" NUMBER_PATTERN " *([KMGT]i|[kKMGT])?B/s)$";
-  case EMUV_OPTION_TIME: return "^(0|" NUMBER_PATTERN " *(ns|us|ms|s))$";
+  case EMUV_OPTION_TIME: return "^(0|" NUMBER_PATTERN " *(ns|us|ms|s|min|h))$";
   case EMUV_OPTION_FLOPS: return "^(0|" NUMBER_PATTERN " *[kMGTP]?FLOP/s)$";
   default: return NULL;
   }
