@@ -19,24 +19,45 @@ tail -c +2 "$EMUV_SOURCE/tests/fuzz/corpus/trace/whole" >t.emuv # the first byte
 
 status 0 "$trace" info t.emuv
 cat >expected <<'END'
-file         t.emuv, 808 B, 113 records, complete
-gpu          synthetic
+file         t.emuv
+             808 B, 113 records, 18.4 bytes per launch, complete
+machine      synthetic
 time         1.17 ms, the device busy for 14.6 %
-launches     44: exact 100.0 %, bounded 0.0 %, gap 0.0 %, not classed 0.0 %
-             18.4 bytes of file per launch
-memory       3 allocations of device memory, 10 MiB at the peak, 4.06 MiB touched
+launches     44 of 7 kernels: exact 100.0 %, bounded 0.0 %, gap 0.0 %
+             of 21.4 MiB operand bytes exact 94.2 %, bounded 5.8 %
+memory       3 allocations, 10 MiB at the peak, 4.06 MiB touched
 copies       4 MiB to the device, 20 B from it, 0 B inside
+access       read 0.0 %, written 15.7 %, both 0.0 %, not known 84.3 %
+bounded      79.8 MiB to the ends of the allocations, 1.25 MiB to the next
+             address that any call uses, 1.25 MiB in what the kernels' times
+             allow: the last is what counts
 steps        4 (work unit token), from NVTX ranges
-             median 243 us, 9 launches, 4.06 MiB touched (4.02 MiB by exact operands)
-losses       0 gaps, 0 records dropped, 0 calls without device times
+             median 243 us, 9 launches, 4.06 MiB touched, 4.02 MiB of it exact
+losses       none
 
-launches   time      mean      exact    bounded   gaps  kernel
-       8  30.8%      3 us   8.06 MiB        0 B      0  _ZN4emuv8kernel_4EPf
-       8  30.8%      3 us   8.06 MiB        0 B      0  _ZN4emuv8kernel_5EPf
-         ... and 5 kernels more (--top N)
+over time, distinct bytes in 56 intervals of 20.8 us; right: the most
+  touched    =@@===++@.       ++@+        @+@.       .@+@.       ++@+ 2.06 MiB
+  allocated  @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@ 10 MiB
+
+   ranges  launches  device time    exact median bytes  NVTX range
+        4        36        67 us  100.0 %     4.06 MiB  token
+
+launches   time     mean     bytes exact  kernel, by device time
+       8  30.8%     3 us  8.06 MiB  100%  kernel_4
+       8  30.8%     3 us  8.06 MiB  100%  kernel_5
+     ... and 5 kernels more (--top N)
 END
+LC_ALL=C
+export LC_ALL
 status 0 "$trace" info t.emuv --top 2
 cmp out expected || fail "info: $(cat out)"
+[ "$(awk 'length($0) > 80' out)" = '' ] || fail 'info is wider than 80 columns'
+status 0 "$trace" info t.emuv --top 1 --sort bytes
+has out 'kernel, by bytes'
+status 0 "$trace" info t.emuv --top 1 --sort gap
+status 2 "$trace" info t.emuv --sort tiem
+has err "did you mean 'time'?"
+status 0 "$trace" info t.emuv --top 2
 [ ! -s err ] || fail "info says something on stderr"
 status 0 "$trace" info --json t.emuv
 has out '"launches": 44,'
@@ -56,7 +77,7 @@ has out 'cut.emuv: truncated, 113 records in 2 blocks'
 has out 'cut.emuv: the file ends early: 598 of 640 bytes are whole blocks'
 status 3 "$trace" check --strict cut.emuv
 status 0 "$trace" info cut.emuv
-has out 'no verdict'
+has out 'the writer was killed'
 
 # Damaged: an error with the offset of the block, exit 3.
 { head -c 300 t.emuv; printf 'x'; tail -c +302 t.emuv; } >bad.emuv

@@ -6,12 +6,32 @@
 #include "tracer/format/load.h"
 #include "tracer/format/steps.h"
 
+#include <stdbool.h>
+
 struct emuv_trace_kernel_use {
   const char *name; /* belongs to the loaded trace */
   uint64_t launches, device_ns;
   uint64_t exact_bytes, bounded_bytes; /* of operands, each launch counted */
   uint64_t gaps;                       /* launches of class gap or unknown */
 };
+
+/* What the NVTX ranges of one name did; numbers at the end of a name do not count. A range has the calls that any
+ * thread made while it was open, those of the ranges in it included. */
+struct emuv_trace_range_use {
+  char name[64];
+  uint64_t count, launches, device_ns; /* device_ns: sum over its calls */
+  uint64_t bytes;                      /* distinct bytes touched by one range: median */
+  uint64_t exact_launches;
+};
+
+/* Gap records of one kind and text. */
+struct emuv_trace_gap_use {
+  uint32_t why;     /* enum emuv_trace_gap_why */
+  const char *text; /* belongs to the loaded trace */
+  uint64_t count;
+};
+
+enum { EMUV_TRACE_INFO_INTERVALS = 56 };
 
 struct emuv_trace_info {
   uint64_t begin_ns, end_ns;                       /* first and last call */
@@ -30,9 +50,28 @@ struct emuv_trace_info {
   double step_ns;
   uint64_t step_bytes, step_exact_bytes; /* distinct bytes; those of exact operands alone */
   uint64_t step_launches;
+  /* Operands of all launches, each launch counted. A bounded one is recorded up to the end of its allocation
+   * (bounded_recorded); it is taken to end where the next address begins that any call uses (bounded_next), and to hold
+   * no more than its kernel's time allows to read (bounded_bytes). */
+  uint64_t exact_bytes, bounded_recorded, bounded_next, bounded_bytes;
+  uint64_t access_bytes[EMUV_TRACE_ACCESS_KINDS]; /* of operands of launches, copies and sets */
+  uint64_t threads;                               /* that made launches, copies or sets */
+  /* Memory over time, in intervals of device time, or of calls when not `timed`. */
+  bool timed;
+  uint64_t interval; /* ns or calls */
+  size_t intervals;
+  uint64_t touched[EMUV_TRACE_INFO_INTERVALS], allocated[EMUV_TRACE_INFO_INTERVALS]; /* distinct bytes; the most */
+  struct emuv_trace_range_use *ranges;                                               /* by device time, longest first */
+  size_t n_ranges;
+  uint64_t ranges_skipped;             /* ranges that were not measured: too many calls in ranges in ranges */
+  struct emuv_trace_gap_use *gap_uses; /* most frequent first */
+  size_t n_gap_uses;
 };
 
 int emuv_trace_info_compute(const struct emuv_trace_data *d, struct emuv_trace_info *info, struct emuv_err *err);
 void emuv_trace_info_free(struct emuv_trace_info *info);
+
+enum emuv_trace_kernel_sort { EMUV_TRACE_BY_TIME, EMUV_TRACE_BY_BYTES, EMUV_TRACE_BY_LAUNCHES, EMUV_TRACE_BY_GAP };
+void emuv_trace_info_sort(struct emuv_trace_info *info, enum emuv_trace_kernel_sort by);
 
 #endif

@@ -4,6 +4,7 @@
 #include "emuv_version.h"
 #include "runtime/core/log.h"
 #include "runtime/core/option.h"
+#include "runtime/core/terminal.h"
 #include "runtime/core/units.h"
 #include "tracer/format/export/export.h"
 #include "tracer/format/export/figures.h"
@@ -14,9 +15,12 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
   KEY_JSON = 0x100,
@@ -28,7 +32,8 @@ enum {
   KEY_OBJECTS,
   KEY_OBJECT_SIZE,
   KEY_STRICT,
-  KEY_PID
+  KEY_PID,
+  KEY_SORT
 };
 enum { TOP_KERNELS = 15 };
 
@@ -36,6 +41,7 @@ struct arguments {
   const char *path, *output, *format;
   bool json, objects, strict;
   int quiet;
+  enum emuv_trace_kernel_sort sort;
   uint64_t top, types, limit, page_bytes, object_bytes, pid;
   struct emuv_err err; /* first thing wrong with the arguments */
 };
@@ -111,6 +117,17 @@ static void parse_types(struct arguments *a, char *list)
   }
 }
 
+static void parse_sort(struct arguments *a, const char *name)
+{
+  static const char *const names[] = {"time", "bytes", "launches", "gap", NULL};
+  for (size_t i = 0; names[i]; i++)
+    if (strcmp(names[i], name) == 0) {
+      a->sort = (enum emuv_trace_kernel_sort)i;
+      return;
+    }
+  unknown_name(a, "--sort", name, names);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
   struct arguments *a = state->input;
@@ -124,6 +141,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
   case KEY_OBJECTS: a->objects = true; return 0;
   case KEY_OBJECT_SIZE: parse_bytes(a, "--object-size", arg, &a->object_bytes); return 0;
   case KEY_STRICT: a->strict = true; return 0;
+  case KEY_SORT: parse_sort(a, arg); return 0;
   case KEY_PID: parse_count(a, "--pid", arg, &a->pid); return 0;
   case 'o': a->output = arg; return 0;
   case 'q': a->quiet++; return 0;
@@ -140,6 +158,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* ---- info, dump, check ---- */
 
+/* The locale's characters are UTF-8. */
+static bool is_utf8(void)
+{
+  locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+  if (!locale) return false;
+  bool utf8 = strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
+  freelocale(locale);
+  return utf8;
+}
+
 static int info(struct arguments *a)
 {
   struct emuv_trace_data d;
@@ -148,8 +176,13 @@ static int info(struct arguments *a)
   if (code) return report(&a->err);
   code = emuv_trace_info_compute(&d, &i, &a->err);
   if (code == 0) {
-    enum emuv_export_style style = a->json ? EMUV_EXPORT_JSON : EMUV_EXPORT_TEXT;
-    code = emuv_export_info(&d, &i, style, (size_t)a->top, stdout, &a->err);
+    static const char *const sorts[] = {"device time", "bytes", "launches", "gap launches"};
+    struct emuv_export_report r = {.style = a->json ? EMUV_EXPORT_JSON : EMUV_EXPORT_TEXT, .top = (size_t)a->top};
+    r.sort = sorts[a->sort];
+    r.width = isatty(STDOUT_FILENO) ? (int)emuv_terminal_width(stdout) : 0;
+    r.utf8 = is_utf8();
+    emuv_trace_info_sort(&i, a->sort);
+    code = emuv_export_info(&d, &i, &r, stdout, &a->err);
     emuv_trace_info_free(&i);
   }
   emuv_trace_data_free(&d);
@@ -319,10 +352,12 @@ static int import_trace(struct arguments *a)
     "quiet", 'q', NULL, 0, "say less on stderr", 9                                                                     \
   }
 
-static const struct argp_option info_options[] = {{"json", KEY_JSON, NULL, 0, "one JSON object", 0},
-                                                  {"top", KEY_TOP, "N", 0, "kernels to list (default: 15)", 0},
-                                                  QUIET,
-                                                  {0}};
+static const struct argp_option info_options[] = {
+    {"json", KEY_JSON, NULL, 0, "one JSON object", 0},
+    {"top", KEY_TOP, "N", 0, "kernels and ranges to list (default: 15)", 0},
+    {"sort", KEY_SORT, "KEY", 0, "sort kernels by time (default), bytes, launches or gap", 0},
+    QUIET,
+    {0}};
 static const struct argp_option dump_options[] = {
     {"json", KEY_JSON, NULL, 0, "one JSON object per line", 0},
     {"type", KEY_TYPES, "A,B", 0, "only records of these types: launch, copy, allocation, ...", 0},

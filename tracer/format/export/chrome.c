@@ -6,6 +6,7 @@
 #include "tracer/format/space.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 enum { DEVICE_PID = 1000000 }; /* "process" number of device 0: above any host process id */
 
@@ -45,6 +46,20 @@ static void put_span(struct chrome *c, const char *name, uint64_t pid, uint64_t 
                    (json_int_t)pid, "tid", (json_int_t)tid, "ts", us(c, begin), "dur", duration, "args", args));
 }
 
+/* An arrow from a call on the host to the work on the device; id: the call's place in the order of all calls. */
+static void put_flow(struct chrome *c, uint64_t id, uint32_t tid, uint64_t enter, uint32_t device, uint64_t stream,
+                     uint64_t start)
+{
+  const struct {
+    const char *phase;
+    uint64_t pid, tid, ns;
+  } ends[] = {{"s", c->pid, tid, enter}, {"f", DEVICE_PID + device, stream & INT32_MAX, start}};
+  for (size_t i = 0; i < 2; i++)
+    put(c, json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:f}", "name", "launch", "cat", "launch", "ph", ends[i].phase,
+                     "bp", "e", "id", emuv_json_number(id & INT64_MAX), "pid", (json_int_t)ends[i].pid, "tid",
+                     (json_int_t)ends[i].tid, "ts", us(c, ends[i].ns)));
+}
+
 /* The calls of one graph launch have one host side. */
 static bool host_is_new(struct chrome *c, uint32_t flags, uint64_t correlation)
 {
@@ -68,6 +83,7 @@ static void put_launch(struct chrome *c, const struct emuv_trace_launch *l)
     put_span(c, name, DEVICE_PID + l->device, l->stream & INT32_MAX, l->start_ns, l->end_ns,
              json_pack("{s:I, s:I, s:s, s:I}", "sequence", (json_int_t)l->sequence, "operand_bytes",
                        (json_int_t)(bytes & INT64_MAX), "class", cls, "operands", (json_int_t)l->n_operands));
+  if (l->end_ns && l->enter_ns) put_flow(c, l->sequence, l->tid, l->enter_ns, l->device, l->stream, l->start_ns);
 }
 
 static void put_transfer(struct chrome *c, const char *name, bool host, uint32_t tid, uint32_t device, uint64_t stream,
@@ -84,12 +100,14 @@ static void put_copy(struct chrome *c, const struct emuv_trace_copy *r)
   snprintf(name, sizeof name, "copy %s", emuv_trace_name(emuv_trace_copy_names, EMUV_TRACE_COPY_KINDS, r->kind, buf));
   put_transfer(c, name, host_is_new(c, r->flags, r->correlation), r->tid, r->device, r->stream,
                (const uint64_t[]){r->enter_ns, r->exit_ns, r->start_ns, r->end_ns}, r->bytes);
+  if (r->end_ns && r->enter_ns) put_flow(c, r->sequence, r->tid, r->enter_ns, r->device, r->stream, r->start_ns);
 }
 
 static void put_set(struct chrome *c, const struct emuv_trace_set *r)
 {
   put_transfer(c, "set", host_is_new(c, r->flags, r->correlation), r->tid, r->device, r->stream,
                (const uint64_t[]){r->enter_ns, r->exit_ns, r->start_ns, r->end_ns}, r->bytes);
+  if (r->end_ns && r->enter_ns) put_flow(c, r->sequence, r->tid, r->enter_ns, r->device, r->stream, r->start_ns);
 }
 
 static void put_range(struct chrome *c, const struct emuv_trace_range *r)
@@ -164,10 +182,82 @@ static uint64_t event_ns(const struct emuv_trace_data *d, const struct emuv_trac
   }
 }
 
-static void put_process(struct chrome *c, uint64_t pid, const char *name)
+/* ---- names of tracks ---- */
+
+static void put_name(struct chrome *c, const char *what, uint64_t pid, uint64_t tid, const char *name)
 {
-  put(c, json_pack("{s:s, s:s, s:I, s:{s:o}}", "name", "process_name", "ph", "M", "pid", (json_int_t)pid, "args",
-                   "name", emuv_json_text(name)));
+  put(c, json_pack("{s:s, s:s, s:I, s:I, s:{s:o}}", "name", what, "ph", "M", "pid", (json_int_t)pid, "tid",
+                   (json_int_t)tid, "args", "name", emuv_json_text(name)));
+}
+
+struct track {
+  uint64_t pid, tid;
+};
+
+static int by_track(const void *a, const void *b)
+{
+  const struct track *x = a, *y = b;
+  if (x->pid != y->pid) return x->pid < y->pid ? -1 : 1;
+  return (x->tid > y->tid) - (x->tid < y->tid);
+}
+
+static struct track *add_calls(const struct chrome *c, struct track *t)
+{
+  const struct emuv_trace_data *d = c->d;
+#define BOTH(array)                                                                                                    \
+  for (size_t i = 0; i < d->n_##array; i++) {                                                                          \
+    *t++ = (struct track){c->pid, d->array[i].tid};                                                                    \
+    *t++ = (struct track){DEVICE_PID + d->array[i].device, d->array[i].stream & INT32_MAX};                            \
+  }
+  BOTH(launches)
+  BOTH(copies)
+  BOTH(sets)
+#undef BOTH
+  return t;
+}
+
+static const char *thread_name(const struct emuv_trace_data *d, uint64_t tid)
+{
+  const char *name = "";
+  for (size_t i = 0; i < d->n_threads; i++)
+    if (d->threads[i].tid == tid) name = emuv_trace_data_string(d, d->threads[i].name);
+  return name;
+}
+
+static void put_track(struct chrome *c, const struct track *t)
+{
+  char name[256];
+  if (t->pid >= DEVICE_PID)
+    snprintf(name, sizeof name, "stream %llu", (unsigned long long)t->tid);
+  else
+    snprintf(name, sizeof name, "%.200s", thread_name(c->d, t->tid));
+  if (*name) put_name(c, "thread_name", t->pid, t->tid, name);
+}
+
+/* Processes, GPUs, threads and streams that have something to show. */
+static void put_tracks(struct chrome *c)
+{
+  const struct emuv_trace_data *d = c->d;
+  struct track *tracks = malloc((2 * (d->n_launches + d->n_copies + d->n_sets) + 1) * sizeof *tracks);
+  if (!tracks) {
+    c->rc = -1;
+    return;
+  }
+  const char *gpu = emuv_trace_data_environment(d, "gpu"), *command = "host";
+  size_t n = (size_t)(add_calls(c, tracks) - tracks);
+  qsort(tracks, n, sizeof *tracks, by_track);
+  if (d->n_processes) command = emuv_trace_data_string(d, d->processes[0].command);
+  put_name(c, "process_name", c->pid, 0, command);
+  for (size_t i = 0; i < n; i++) {
+    char name[128];
+    if (tracks[i].pid >= DEVICE_PID && (i == 0 || tracks[i].pid != tracks[i - 1].pid)) {
+      snprintf(name, sizeof name, "GPU %llu%s%.100s", (unsigned long long)(tracks[i].pid - DEVICE_PID), gpu ? ": " : "",
+               gpu ? gpu : "");
+      put_name(c, "process_name", tracks[i].pid, 0, name);
+    }
+    if (i == 0 || by_track(&tracks[i - 1], &tracks[i]) != 0) put_track(c, &tracks[i]);
+  }
+  free(tracks);
 }
 
 int emuv_export_chrome(const struct emuv_trace_data *d, FILE *out, struct emuv_err *err)
@@ -178,9 +268,7 @@ int emuv_export_chrome(const struct emuv_trace_data *d, FILE *out, struct emuv_e
     if (ns && (c.zero_ns == 0 || ns < c.zero_ns)) c.zero_ns = ns;
   }
   fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", out);
-  const char *gpu = emuv_trace_data_environment(d, "gpu");
-  put_process(&c, DEVICE_PID, gpu ? gpu : "GPU 0");
-  put_process(&c, c.pid, d->n_processes ? emuv_trace_data_string(d, d->processes[0].command) : "host");
+  put_tracks(&c);
   for (size_t i = 0; i < d->n_events && c.rc == 0; i++) put_event(&c, &d->events[i]);
   fputs("]}\n", out);
   return c.rc ? emuv_err_set(err, EMUV_ERR_IO, "cannot write the events") : emuv_export_finish(out, err);

@@ -15,9 +15,17 @@ enum emuv_export_style { EMUV_EXPORT_TEXT, EMUV_EXPORT_JSON };
  * types: bit t selects records of type t; limit 0 = all. Reads the file as a stream. */
 int emuv_export_dump(const char *path, enum emuv_export_style style, uint64_t types, uint64_t limit, FILE *out,
                      struct emuv_err *err);
-/* The report of `emuv-trace info`; at most `top` kernels. */
-int emuv_export_info(const struct emuv_trace_data *d, const struct emuv_trace_info *info, enum emuv_export_style style,
-                     size_t top, FILE *out, struct emuv_err *err);
+struct emuv_export_report {
+  enum emuv_export_style style;
+  size_t top;       /* kernels, ranges and kinds of gap to list at most */
+  const char *sort; /* what the kernels are sorted by, to be named; NULL = "device time" */
+  int width;        /* columns; 0 = 80 */
+  bool utf8;        /* curves of block characters, else of ASCII */
+};
+
+/* The report of `emuv-trace info`. */
+int emuv_export_info(const struct emuv_trace_data *d, const struct emuv_trace_info *info,
+                     const struct emuv_export_report *report, FILE *out, struct emuv_err *err);
 /* One row per operand of each launch, copy and set, in the order of the calls. */
 int emuv_export_csv(const struct emuv_trace_data *d, FILE *out, struct emuv_err *err);
 /* Trace Event Format (JSON object form), for chrome://tracing and ui.perfetto.dev: device work by stream, API calls by

@@ -73,8 +73,8 @@ static const char *skip(const char *p)
 /* Namespaces begin with a small letter and are no kernels; a type that all instances share tells nothing. */
 static bool tells(const struct word *w)
 {
-  static const char *const common[] = {"TensorIteratorBase", "TensorIterator", "GLOBAL__N", "OffsetCalculator",
-                                       "TrivialOffsetCalculator"};
+  static const char *const common[] = {"TensorIteratorBase", "TensorIterator",  "GLOBAL__N",
+                                       "OffsetCalculator",   "gpu_kernel_impl", "TrivialOffsetCalculator"};
   for (size_t i = 0; i < sizeof common / sizeof *common; i++)
     if (memmem(w->text, w->n, common[i], strlen(common[i]))) return false;
   return isupper((unsigned char)w->text[0]) || memmem(w->text, w->n, "kernel", 6) != NULL;
