@@ -57,9 +57,18 @@ if [ -e "$stage/lib/emuv/libemuv_cupti.so" ]; then
   done
 fi
 
+# The Sanitizer library goes beside the library of --pages.
+if [ -e "$stage/lib/emuv/libemuv_sanitizer.so" ]; then
+  for folder in "${EMUV_SANITIZER_HOME:-/nonexistent}" "${CUDA_HOME:-/usr/local/cuda}/compute-sanitizer" /usr/local/cuda/compute-sanitizer; do
+    for sub in "" /lib /compute-sanitizer; do
+      if [ -e "$folder$sub/libsanitizer-public.so" ]; then cp -L "$folder$sub/libsanitizer-public.so" "$stage/lib/emuv/"; break 2; fi
+    done
+  done
+fi
+
 # Nothing may resolve outside the stage.
 bad=0
-for file in $programs "$stage/lib/emuv/libemuv_cupti.so"; do
+for file in $programs "$stage/lib/emuv/libemuv_cupti.so" "$stage/lib/emuv/libemuv_sanitizer.so"; do
   [ -e "$file" ] || continue
   while read -r name arrow path rest; do
     [ "$arrow" = "=>" ] || continue

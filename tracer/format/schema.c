@@ -20,8 +20,8 @@ const char *const emuv_trace_range_names[] = {"unknown", "push",           "pop"
                                               "mark",    "profiler-start", "profiler-stop"};
 const char *const emuv_trace_sync_names[] = {"unknown",      "context",     "stream", "event",
                                              "event-record", "stream-wait", "memory"};
-const char *const emuv_trace_gap_names[] = {"unknown", "unsupported", "no-params", "indirect",
-                                            "late",    "timestamp",   "subscriber"};
+const char *const emuv_trace_gap_names[] = {"unknown", "unsupported", "no-params",  "indirect",
+                                            "late",    "timestamp",   "subscriber", "unseen"};
 const char *const emuv_trace_node_names[] = {"unknown", "launch", "copy",  "set", "allocation",
                                              "free",    "host",   "order", "off"};
 const char *const emuv_trace_status_names[] = {"unknown", "complete", "size-limit", "no-space", "io-error", "stopped"};

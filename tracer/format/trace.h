@@ -122,6 +122,7 @@ enum emuv_trace_gap_why {
   EMUV_TRACE_GAP_LATE,        /* allocations older than the capture */
   EMUV_TRACE_GAP_TIMESTAMP,   /* device times that cannot be right */
   EMUV_TRACE_GAP_SUBSCRIBER,  /* somebody else holds CUPTI */
+  EMUV_TRACE_GAP_UNSEEN,      /* accesses that a capture of pages cannot see */
   EMUV_TRACE_GAP_WHYS
 };
 

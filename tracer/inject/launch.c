@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See launch.h. What the capture is told goes through the environment, so that it reaches processes started by the
- * command too: EMUV_TRACE_OUTPUT, EMUV_TRACE_RUN, EMUV_TRACE_MAX_BYTES and what window.h names. */
+ * command too: EMUV_TRACE_OUTPUT, EMUV_TRACE_RUN, EMUV_TRACE_MAX_BYTES, EMUV_TRACE_PAGES and what window.h names. */
 #include "tracer/inject/launch.h"
 
 #include "runtime/core/err.h"
 #include "runtime/core/units.h"
 #include "tracer/inject/launch_files.h"
+#include "tracer/inject/launch_library.h"
 #include "tracer/inject/window.h"
 
 #include <argp.h>
@@ -24,13 +25,12 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, EXIT_NO_LIBRARY = 77, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
-enum { KEY_MAX_SIZE = 256, KEY_START_AFTER, KEY_DURATION, KEY_CAPTURE_RANGE, MIN_BYTES = 4096 };
-
-static const char library_name[] = "libemuv_cupti.so";
+enum { KEY_MAX_SIZE = 256, KEY_START_AFTER, KEY_DURATION, KEY_CAPTURE_RANGE, KEY_PAGES, MIN_BYTES = 4096 };
 
 struct request {
   char output[PATH_MAX], shown[PATH_MAX]; /* absolute; as the user wrote it */
   uint64_t max_bytes, start_after_ns, duration_ns;
+  uint64_t page_bytes; /* 0: the capture through CUPTI */
   const char *range;
   bool quiet, verbose;
   char **command; /* NULL-terminated, inside argv */
@@ -98,6 +98,21 @@ static void parse_output(struct argp_state *state, struct request *r, const char
   if (err.code) wrong(state, "--output", &err);
 }
 
+static void parse_pages(struct argp_state *state, struct request *r, const char *text)
+{
+  struct emuv_err err = {0};
+  if (emuv_launch_parse_pages(text, &r->page_bytes, &err)) wrong(state, "--pages", &err);
+}
+
+/* The capture of pages records all of the run. */
+static void check_together(struct argp_state *state, const struct request *r)
+{
+  struct emuv_err err = {0};
+  if (!r->page_bytes || !(r->start_after_ns || r->duration_ns || r->range)) return;
+  emuv_err_set(&err, EMUV_ERR_USAGE, "cannot be combined with --start-after, --duration or --capture-range");
+  wrong(state, "--pages", &err);
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
   struct request *r = state->input;
@@ -109,6 +124,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
   case KEY_START_AFTER: parse_time(state, "--start-after", arg, &r->start_after_ns); return 0;
   case KEY_DURATION: parse_duration(state, arg, &r->duration_ns); return 0;
   case KEY_CAPTURE_RANGE: parse_range(state, r, arg); return 0;
+  case KEY_PAGES: parse_pages(state, r, arg); return 0;
+  case ARGP_KEY_END: check_together(state, r); return 0;
   case ARGP_KEY_ARG:
     r->command = state->argv + state->next - 1;
     state->next = state->argc;
@@ -132,6 +149,10 @@ static const struct argp_option options[] = {
      "Record only inside ranges, of any thread, as often as they come: cudaProfilerApi (from cudaProfilerStart to "
      "cudaProfilerStop) or nvtx:NAME. Allocations are always recorded, so that live memory is known",
      0},
+    {"pages", KEY_PAGES, "SIZE", OPTION_ARG_OPTIONAL,
+     "Observe on the GPU which pages each kernel reads and writes (default size 64KiB): slower, without device times; "
+     "see merge",
+     0},
     {"max-size", KEY_MAX_SIZE, "SIZE", 0, "Stop recording when the file has this size: 64MiB, 1GiB", 0},
     {"quiet", 'q', NULL, 0, "Say nothing on stderr unless something fails", 1},
     {"verbose", 'v', NULL, 0, "Say what is set up", 1},
@@ -151,6 +172,7 @@ static const struct argp parser = {
         "  emuv-trace -o infer.emuv python infer.py\n"
         "  emuv-trace --start-after 30s --duration 5s python train.py\n"
         "  emuv-trace --capture-range nvtx:decode python infer.py\n"
+        "  emuv-trace --pages -o pages.emuv python infer.py\n"
         "  emuv-trace info infer.emuv\n"
         "  emuv-trace export infer.emuv --format json -o infer.json   # open in ui.perfetto.dev\n"
         "  emuv-sim --trace infer.emuv --vram 8GiB,16GiB\n\n"
@@ -200,46 +222,6 @@ static int absolute_output(struct request *r)
   return n < (int)sizeof r->output ? 0 : -1;
 }
 
-/* ---- the library ---- */
-
-/* The program's own folder; "" when the system does not tell. */
-static void own_folder(char folder[PATH_MAX])
-{
-  const ssize_t n = readlink("/proc/self/exe", folder, PATH_MAX - 1);
-  folder[n > 0 ? n : 0] = '\0';
-  char *slash = strrchr(folder, '/');
-  if (slash) *slash = '\0';
-}
-
-static bool try_library(char path[PATH_MAX], const char *folder, const char *below)
-{
-  char real[PATH_MAX];
-  if (snprintf(path, PATH_MAX, "%s%s/%s", folder, below, library_name) >= PATH_MAX) return false;
-  if (access(path, R_OK) != 0 || !realpath(path, real)) return false;
-  strcpy(path, real);
-  return true;
-}
-
-static bool find_library(char path[PATH_MAX])
-{
-  const char *given = getenv("EMUV_CUPTI_LIBRARY");
-  char folder[PATH_MAX];
-  if (given && *given) return access(given, R_OK) == 0 && realpath(given, path) != NULL;
-  own_folder(folder);
-  return try_library(path, folder, "/../lib/emuv") || try_library(path, folder, "/../lib");
-}
-
-static int report_missing_library(void)
-{
-  fprintf(
-      stderr,
-      "emuv-trace: the capture library %s was not found\n"
-      "hint: it is built where CUDA's headers and CUPTI are: install the packages cuda-cudart-dev and cuda-cupti-dev "
-      "(or the toolkit), build and install emuV again, or name the file in EMUV_CUPTI_LIBRARY\n",
-      library_name);
-  return EXIT_NO_LIBRARY;
-}
-
 /* ---- environment ---- */
 
 static void set_number(const char *name, uint64_t value)
@@ -264,12 +246,13 @@ static uint64_t clock_ns(clockid_t clock)
 static void set_environment(const struct request *r, const char *library)
 {
   setenv("CUDA_INJECTION64_PATH", library, 1);
-  setenv("NVTX_INJECTION64_PATH", library, 0);
+  if (!r->page_bytes) setenv("NVTX_INJECTION64_PATH", library, 0);
   setenv("EMUV_TRACE_OUTPUT", r->output, 1);
   setenv("EMUV_TRACE_RUN", r->run, 1);
   set_number("EMUV_TRACE_MAX_BYTES", r->max_bytes);
   set_number("EMUV_TRACE_START_AT_NS", r->start_after_ns ? clock_ns(CLOCK_MONOTONIC) + r->start_after_ns : 0);
   set_number("EMUV_TRACE_DURATION_NS", r->duration_ns);
+  set_number("EMUV_TRACE_PAGES", r->page_bytes);
   if (r->range)
     setenv("EMUV_TRACE_CAPTURE_RANGE", r->range, 1);
   else
@@ -425,7 +408,11 @@ int emuv_trace_run(int argc, char **argv)
   const error_t rc = argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &r);
   if (rc) return EXIT_USAGE;
   if (!r.shown[0]) default_output(&r);
-  if (!find_library(library)) return report_missing_library();
+  struct emuv_err err = {0};
+  if (emuv_launch_find_library(r.page_bytes != 0, library, &err)) {
+    fprintf(stderr, "emuv-trace: %s\nhint: %s\n", err.text, err.hint);
+    return EXIT_NO_LIBRARY;
+  }
   if (absolute_output(&r)) {
     fprintf(stderr, "emuv-trace: the path of %s is too long\n", r.shown);
     return EXIT_USAGE;
