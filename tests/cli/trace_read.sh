@@ -75,6 +75,9 @@ head -c 640 t.emuv >cut.emuv
 status 0 "$trace" check cut.emuv
 has out 'cut.emuv: truncated, 113 records in 2 blocks'
 has out 'cut.emuv: the file ends early: 598 of 640 bytes are whole blocks'
+has out 'cut.emuv: records end 1.173 ms after the first; what came later is lost'
+status 0 "$trace" check --json cut.emuv
+has out '"truncated":true,"file_bytes":640,"valid_bytes":598,'
 status 3 "$trace" check --strict cut.emuv
 status 0 "$trace" info cut.emuv
 has out 'the writer was killed'
@@ -102,6 +105,10 @@ status 0 "$trace" dump t.emuv
 status 0 "$trace" dump --json t.emuv --type launch --limit 1
 has out '"kernel":"_ZN4emuv8kernel_0EPf"'
 has out '"operands":[{"allocation":3,"offset":0,"bytes":2097152,"access":"unknown","provenance":"param","class":"bounded","place":0}'
+
+status 0 "$trace" dump t.emuv --kernel kernel_4 --from 300us --to 700us
+[ "$(grep -c '^launch' out)" -eq 4 ] && [ "$(grep -vc '^  operand' out)" -eq 4 ] || fail 'dump of a part'
+status 2 "$trace" dump t.emuv --from 3
 
 # Wrong usage: exit 2 and what to write instead.
 status 2 "$trace"

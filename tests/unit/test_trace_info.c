@@ -8,6 +8,7 @@
 #include "tracer/format/ranges.h"
 
 #include <jansson.h>
+#include <time.h>
 
 enum { MS = 1000000, A = 1, B = 2 };
 
@@ -239,6 +240,116 @@ static void json_is_complete(void **state)
   emuv_trace_data_free(&d);
 }
 
+/* ---- losses ---- */
+
+static json_t *check(const char *path, bool *whole)
+{
+  char *text;
+  size_t n;
+  FILE *out = open_memstream(&text, &n);
+  struct emuv_err err = {0};
+  if (emuv_export_check(path, EMUV_EXPORT_JSON, out, whole, &err) != 0) fail_msg("%s", err.text);
+  fclose(out);
+  json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+  assert_non_null(o);
+  free(text);
+  return o;
+}
+
+static void losses_have_a_time(void **state)
+{
+  (void)state;
+  char path[64];
+  bool whole = true;
+  struct built b;
+  struct emuv_trace_operand o = operand(A, 0, 4096, EMUV_TRACE_CLASS_EXACT, 0);
+  open_trace(&b, fixture_path(path));
+  launch(&b, 11 * MS, 0, 1, &o, 1, EMUV_TRACE_CLASS_EXACT);
+  emuv_trace_writer_drop(b.w, &(struct emuv_trace_drop){.ns = 31 * MS,
+                                                        .count = 5,
+                                                        .what = EMUV_TRACE_LAUNCH,
+                                                        .text = emuv_trace_writer_string(b.w, "queue full")});
+  assert_int_equal(emuv_trace_writer_close(b.w, EMUV_TRACE_STATUS_COMPLETE, 0, NULL, NULL), 0);
+  json_t *c = check(path, &whole);
+  const json_t *loss = json_array_get(json_object_get(c, "losses"), 0);
+  assert_false(whole);
+  assert_int_equal(number(c, "dropped"), 5);
+  assert_string_equal(json_string_value(json_object_get(loss, "what")), "launch");
+  assert_string_equal(json_string_value(json_object_get(loss, "text")), "queue full");
+  assert_float_equal(json_number_value(json_object_get(loss, "begin_ms")), 10, 1e-6);
+  assert_float_equal(json_number_value(json_object_get(loss, "end_ms")), 30, 1e-6);
+  json_decref(c);
+  write_known(path);
+  c = check(path, &whole);
+  assert_true(whole);
+  assert_int_equal(json_array_size(json_object_get(c, "losses")), 0);
+  json_decref(c);
+  unlink(path);
+}
+
+/* A file that reached its limit: what came later is counted, in records and in time. */
+static void what_a_limit_cost_is_told(void **state)
+{
+  (void)state;
+  char path[64];
+  bool whole = true;
+  struct emuv_trace_writer_options options = {.max_bytes = 4096, .block_bytes = 1024};
+  struct built b = {0};
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  uint64_t ns = (uint64_t)now.tv_sec * 1000 * MS - 20000 * (uint64_t)MS;
+  assert_int_equal(emuv_trace_writer_open(&b.w, fixture_path(path), &options, NULL), 0);
+  for (uint64_t i = 0; i < 5000; i++) {
+    struct emuv_trace_set set = {
+        .sequence = i, .enter_ns = ns + i, .exit_ns = ns + i, .address = i * 0x9e3779b97f4a7c15};
+    emuv_trace_writer_set(b.w, &set);
+  }
+  emuv_trace_writer_close(b.w, EMUV_TRACE_STATUS_COMPLETE, 0, NULL, NULL);
+  json_t *c = check(path, &whole);
+  assert_false(whole);
+  assert_string_equal(json_string_value(json_object_get(c, "status")), "size-limit");
+  assert_true(number(c, "dropped") > 0);
+  assert_int_equal(number(c, "dropped") + number(c, "records"), 5000);
+  assert_true(json_number_value(json_object_get(c, "unrecorded_ms")) > 10000);
+  json_decref(c);
+  unlink(path);
+}
+
+/* ---- dump ---- */
+
+static size_t dumped(const char *path, const struct emuv_export_selection *selection)
+{
+  char *text;
+  size_t n, lines = 0;
+  FILE *out = open_memstream(&text, &n);
+  assert_int_equal(emuv_export_dump(path, EMUV_EXPORT_JSON, selection, out, NULL), 0);
+  fclose(out);
+  for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1, lines++) {
+    json_t *o = json_loadb(line, (size_t)(end - line), JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(o);
+    json_decref(o);
+  }
+  free(text);
+  return lines;
+}
+
+static void dumps_select(void **state)
+{
+  (void)state;
+  char path[64];
+  write_known(fixture_path(path));
+  assert_int_equal(dumped(path, &(struct emuv_export_selection){.kernel = "k0"}), 2);
+  assert_int_equal(dumped(path, &(struct emuv_export_selection){.kernel = "k?"}), 5);
+  assert_int_equal(dumped(path, &(struct emuv_export_selection){.kernel = "?"}), 0);
+  assert_int_equal(dumped(path, &(struct emuv_export_selection){.kernel = "k1", .limit = 2}), 2);
+  /* The first time is that of the allocations: 1 ms. Launches at 21, 22, 41, 42, 60 ms. */
+  struct emuv_export_selection part = {.types = 1 << EMUV_TRACE_LAUNCH, .from_ns = 21 * MS, .to_ns = 41 * MS};
+  assert_int_equal(dumped(path, &part), 2);
+  part.to_ns = 0;
+  assert_int_equal(dumped(path, &part), 4);
+  unlink(path);
+}
+
 /* ---- Chrome, Perfetto ---- */
 
 struct counts {
@@ -308,6 +419,9 @@ int main(void)
       cmocka_unit_test(kernels_sort_by_what_is_asked),
       cmocka_unit_test(text_fits_and_names_everything),
       cmocka_unit_test(json_is_complete),
+      cmocka_unit_test(losses_have_a_time),
+      cmocka_unit_test(what_a_limit_cost_is_told),
+      cmocka_unit_test(dumps_select),
       cmocka_unit_test(viewers_can_read_the_events),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,9 @@ enum {
   KEY_OBJECT_SIZE,
   KEY_STRICT,
   KEY_PID,
+  KEY_FROM,
+  KEY_TO,
+  KEY_KERNEL,
   KEY_SORT
 };
 enum { TOP_KERNELS = 15 };
@@ -42,7 +45,8 @@ struct arguments {
   bool json, objects, strict;
   int quiet;
   enum emuv_trace_kernel_sort sort;
-  uint64_t top, types, limit, page_bytes, object_bytes, pid;
+  struct emuv_export_selection selection;
+  uint64_t top, page_bytes, object_bytes, pid;
   struct emuv_err err; /* first thing wrong with the arguments */
 };
 
@@ -83,6 +87,16 @@ static void parse_count(struct arguments *a, const char *option, const char *tex
   wrong(a, err, option);
 }
 
+static void parse_time(struct arguments *a, const char *option, const char *text, uint64_t *ns)
+{
+  struct emuv_err err = {0};
+  double value = 0;
+  if (emuv_units_parse_time(text, &value, &err) != 0)
+    wrong(a, err, option);
+  else
+    *ns = value < 9e18 ? (uint64_t)value : UINT64_MAX;
+}
+
 static const char *const *type_names(void)
 {
   static const char *names[EMUV_TRACE_TYPES];
@@ -108,12 +122,12 @@ static void unknown_name(struct arguments *a, const char *option, const char *gi
 
 static void parse_types(struct arguments *a, char *list)
 {
-  a->types = 0;
+  a->selection.types = 0;
   for (char *name; (name = strsep(&list, ","));) {
     uint32_t type = 1;
     while (type < EMUV_TRACE_TYPES && strcmp(name, emuv_trace_schemas[type].name) != 0) type++;
     if (type == EMUV_TRACE_TYPES) unknown_name(a, "--type", name, type_names());
-    a->types |= UINT64_C(1) << type;
+    a->selection.types |= UINT64_C(1) << type;
   }
 }
 
@@ -135,7 +149,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
   case KEY_JSON: a->json = true; return 0;
   case KEY_TOP: parse_count(a, "--top", arg, &a->top); return 0;
   case KEY_TYPES: parse_types(a, arg); return 0;
-  case KEY_LIMIT: parse_count(a, "--limit", arg, &a->limit); return 0;
+  case KEY_LIMIT: parse_count(a, "--limit", arg, &a->selection.limit); return 0;
+  case KEY_FROM: parse_time(a, "--from", arg, &a->selection.from_ns); return 0;
+  case KEY_TO: parse_time(a, "--to", arg, &a->selection.to_ns); return 0;
+  case KEY_KERNEL: a->selection.kernel = arg; return 0;
   case KEY_FORMAT: a->format = arg; return 0;
   case KEY_PAGE: parse_bytes(a, "--page-size", arg, &a->page_bytes); return 0;
   case KEY_OBJECTS: a->objects = true; return 0;
@@ -192,52 +209,14 @@ static int info(struct arguments *a)
 static int dump(struct arguments *a)
 {
   enum emuv_export_style style = a->json ? EMUV_EXPORT_JSON : EMUV_EXPORT_TEXT;
-  return emuv_export_dump(a->path, style, a->types, a->limit, stdout, &a->err) ? report(&a->err) : 0;
-}
-
-struct losses {
-  uint64_t dropped, gaps;
-};
-
-static int read_whole(const char *path, struct emuv_trace_reader_state *state, struct losses *l, struct emuv_err *err)
-{
-  struct emuv_trace_reader *r;
-  int code = emuv_trace_reader_open(&r, path, err);
-  if (code) return code;
-  struct emuv_trace_record record;
-  while ((code = emuv_trace_reader_next(r, &record, err)) > 0) {
-    if (record.type == EMUV_TRACE_GAP) l->gaps += record.u.gap.count ? record.u.gap.count : 1;
-    if (record.type == EMUV_TRACE_DROP) l->dropped += record.u.drop.count;
-  }
-  *state = *emuv_trace_reader_state(r);
-  emuv_trace_reader_close(r);
-  if (state->has_verdict) l->dropped += state->verdict.dropped;
-  return code;
-}
-
-static void print_check(const char *path, const struct emuv_trace_reader_state *s, const struct losses *l)
-{
-  char buf[24];
-  const char *status = "truncated";
-  if (s->has_verdict) status = emuv_trace_name(emuv_trace_status_names, EMUV_TRACE_STATUSES, s->verdict.status, buf);
-  printf("%s: %s, %" PRIu64 " records in %u blocks, %" PRIu64 " dropped, %" PRIu64 " gaps\n", path, status, s->records,
-         s->n_blocks, l->dropped, l->gaps);
-  if (s->has_verdict && s->verdict.text[0]) printf("%s: verdict: %s\n", path, s->verdict.text);
-  if (s->truncated)
-    printf("%s: the file ends early: %" PRIu64 " of %" PRIu64 " bytes are whole blocks\n", path, s->valid_bytes,
-           s->file_bytes);
-  if (s->skipped_blocks || s->skipped_records)
-    printf("%s: written by a newer version: %" PRIu64 " blocks and %" PRIu64 " records skipped\n", path,
-           s->skipped_blocks, s->skipped_records);
+  return emuv_export_dump(a->path, style, &a->selection, stdout, &a->err) ? report(&a->err) : 0;
 }
 
 static int check(struct arguments *a)
 {
-  struct emuv_trace_reader_state s;
-  struct losses l = {0};
-  if (read_whole(a->path, &s, &l, &a->err) != 0) return report(&a->err);
-  print_check(a->path, &s, &l);
-  bool whole = !s.truncated && l.dropped == 0 && s.has_verdict && s.verdict.status == EMUV_TRACE_STATUS_COMPLETE;
+  bool whole;
+  enum emuv_export_style style = a->json ? EMUV_EXPORT_JSON : EMUV_EXPORT_TEXT;
+  if (emuv_export_check(a->path, style, stdout, &whole, &a->err) != 0) return report(&a->err);
   return a->strict && !whole ? emuv_err_exit_status(EMUV_ERR_INPUT) : 0;
 }
 
@@ -361,10 +340,14 @@ static const struct argp_option info_options[] = {
 static const struct argp_option dump_options[] = {
     {"json", KEY_JSON, NULL, 0, "one JSON object per line", 0},
     {"type", KEY_TYPES, "A,B", 0, "only records of these types: launch, copy, allocation, ...", 0},
+    {"kernel", KEY_KERNEL, "TEXT", 0, "only launches of kernels with TEXT in their symbol, or matching it (*, ?)", 0},
+    {"from", KEY_FROM, "TIME", 0, "only from this time on: 1.5s, 200ms, counted from the first record", 0},
+    {"to", KEY_TO, "TIME", 0, "only before this time", 0},
     {"limit", KEY_LIMIT, "N", 0, "stop after N records", 0},
     QUIET,
     {0}};
 static const struct argp_option check_options[] = {
+    {"json", KEY_JSON, NULL, 0, "one JSON object", 0},
     {"strict", KEY_STRICT, NULL, 0, "exit status 3 also when the trace ends early or records were dropped", 0},
     QUIET,
     {0}};
@@ -392,32 +375,89 @@ static const struct command {
     {"info",
      info,
      {info_options, parse, "FILE",
-      "What a trace holds: time, launches by class, memory, steps, kernels.\vExample:\n  emuv-trace info llama.emuv "
-      "--top 30\n",
+      "What a trace holds: what the program did, on which machine, how its launches are classed, memory over time, "
+      "steps, NVTX ranges, kernels, and what was not captured.\vClasses: a launch is exact when it touches the listed "
+      "extents and nothing else, bounded when it touches parts of them, a gap when it may touch memory that is not "
+      "listed. A bounded extent is recorded up to the end of its allocation; it counts up to the next address that any "
+      "call uses, and no more than the kernel's time allows to read.\n"
+      "\n"
+      "over time: distinct bytes touched, and the most that was allocated, in each of 56 intervals. ranges: calls of "
+      "all threads while a range was open; names without the numbers at their end; median bytes are the distinct bytes "
+      "that one range touches. The same and more, whole, with --json.\n"
+      "\n"
+      "Examples:\n"
+      "  emuv-trace info llama.emuv\n"
+      "  emuv-trace info llama.emuv --sort bytes --top 30\n"
+      "  emuv-trace info llama.emuv --json | jq '.over_time.touched_bytes'\n"
+      "\n"
+      "Exit status: 0, 1 cannot be read, 2 usage, 3 not a trace, or damaged.\n",
       NULL, NULL, NULL}},
     {"dump",
      dump,
      {dump_options, parse, "FILE",
-      "The records of a trace in file order, one per line.\vExample:\n  emuv-trace dump llama.emuv --type launch,copy "
-      "--limit 100\n",
+      "The records of a trace in file order, one per line; operands below their launch.\vFields and types are those of "
+      "FORMAT.md. Times are CLOCK_MONOTONIC; those of --from and --to count from the first record. A --kernel without "
+      "*, ? and [ is looked for anywhere in the symbol.\n"
+      "\n"
+      "Examples:\n"
+      "  emuv-trace dump llama.emuv --type launch,copy --limit 100\n"
+      "  emuv-trace dump llama.emuv --kernel 'nvjet*' --from 1.5s --to 1.6s\n"
+      "  emuv-trace dump llama.emuv --type allocation --json | jq -s 'map(.bytes)|add'\n"
+      "\n"
+      "Exit status: 0, 1 cannot be read, 2 usage, 3 not a trace, or damaged.\n",
       NULL, NULL, NULL}},
     {"check",
      check,
      {check_options, parse, "FILE",
-      "Reads a whole trace and says whether it is valid, how it ended and what was lost.\v"
-      "Exit status: 0 valid (also when it ends early at a whole block), 3 damaged.\n",
+      "Reads a whole trace and says whether it is valid, how it ended and what was lost, in records and "
+      "milliseconds.\vThe first word is how the capture ended: complete, stopped, size-limit, no-space, io-error; "
+      "truncated when it was killed: then whatever was written is whole, and only what it still held in memory is "
+      "lost.\n"
+      "\n"
+      "Examples:\n"
+      "  emuv-trace check llama.emuv\n"
+      "  emuv-trace check --strict llama.emuv || echo 'not the whole run'\n"
+      "\n"
+      "Exit status: 0 valid, also when it ends early at a whole block; 3 damaged, with the offset; with --strict 3 "
+      "unless it is complete and nothing was lost.\n",
       NULL, NULL, NULL}},
     {"export",
      export_trace,
      {export_options, parse, "FILE",
-      "Converts a trace.\vExamples:\n  emuv-trace export llama.emuv --format json -o llama.json\n"
-      "  emuv-trace export llama.emuv --format oracleGeneral --page-size 2MiB -o llama.oracleGeneral\n",
+      "Converts a trace.\vFormats:\n"
+      "  json           Chrome's trace events: open in ui.perfetto.dev\n"
+      "  csv            a row per operand of each launch, copy and set\n"
+      "  sqlite         a table per record type, and the tables of nsys\n"
+      "  nsys           tables as `nsys export --type sqlite` names them\n"
+      "  figures        what emuv-plot draws (SQLite)\n"
+      "  oracleGeneral  reference string of libCacheSim, 24 bytes each\n"
+      "\n"
+      "Examples:\n"
+      "  emuv-trace export llama.emuv --format json -o llama.json\n"
+      "  emuv-trace export llama.emuv --format oracleGeneral --page-size 2MiB \\\n"
+      "    -o llama.oracleGeneral\n"
+      "  emuv-trace export llama.emuv --format sqlite -o llama.sqlite\n"
+      "  sqlite3 llama.sqlite 'SELECT kernel, count(*) FROM launch GROUP BY 1'\n"
+      "\n"
+      "Exit status: 0, 1 run-time failure, 2 usage, 3 not a trace, or damaged.\n",
       NULL, NULL, NULL}},
     {"import",
      import_trace,
      {import_options, parse, "FILE",
-      "Makes a trace of a reference string: each reference reads one object. FILE - is standard input.\vExample:\n"
-      "  emuv-trace import cache.csv --format csv --object-size 64KiB -o cache.emuv\n",
+      "Makes a trace of something else. FILE - is standard input (not for nsys).\vFormats:\n"
+      "  oracleGeneral  reference string of libCacheSim: each reads one object\n"
+      "  csv            the same as text: a header with object, and optionally\n"
+      "                 size and time; or one object per line\n"
+      "  nsys           SQLite export of an Nsight Systems report. Launches have\n"
+      "                 names and times, copies, ranges and allocations are kept.\n"
+      "                 There are no operands: Nsight Systems records none\n"
+      "\n"
+      "Examples:\n"
+      "  emuv-trace import cache.csv --format csv --object-size 64KiB -o cache.emuv\n"
+      "  nsys export --type sqlite report.nsys-rep\n"
+      "  emuv-trace import report.sqlite --format nsys -o report.emuv\n"
+      "\n"
+      "Exit status: 0, 1 run-time failure, 2 usage, 3 input that cannot be used.\n",
       NULL, NULL, NULL}},
 };
 
@@ -429,7 +469,7 @@ static int run_command(const struct command *c, int argc, char **argv)
   snprintf(name, sizeof name, "emuv-trace %s", c->name);
   argv[0] = name;
   argp_err_exit_status = 2;
-  struct arguments a = {.top = TOP_KERNELS, .types = ~UINT64_C(0), .object_bytes = 4096};
+  struct arguments a = {.top = TOP_KERNELS, .object_bytes = 4096};
   argp_parse(&c->argp, argc, argv, 0, NULL, &a);
   if (a.err.code) return report(&a.err);
   emuv_log_verbosity(a.quiet, 0);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Records as lines of text or JSON: see export.h. */
-#include "tracer/format/export/export.h"
 #include "tracer/format/export/json.h"
+#include "tracer/format/export/report.h"
 
+#include <fnmatch.h>
 #include <inttypes.h>
+#include <string.h>
 
 int emuv_export_finish(FILE *out, struct emuv_err *err)
 {
@@ -89,17 +91,47 @@ static int dump_json(const struct emuv_trace_reader *r, const struct emuv_trace_
   return -1;
 }
 
-int emuv_export_dump(const char *path, enum emuv_export_style style, uint64_t types, uint64_t limit, FILE *out,
-                     struct emuv_err *err)
+/* ---- selection ---- */
+
+static uint32_t kernel_of(const struct emuv_trace_record *record)
+{
+  if (record->type == EMUV_TRACE_LAUNCH) return record->u.launch.kernel;
+  return record->type == EMUV_TRACE_GRAPH_NODE ? record->u.graph_node.kernel : 0;
+}
+
+static bool kernel_matches(const struct emuv_trace_reader *r, const struct emuv_trace_record *record,
+                           const char *pattern)
+{
+  const struct emuv_trace_kernel *k = emuv_trace_reader_kernel(r, kernel_of(record));
+  if (!k) return false;
+  const char *name = emuv_trace_reader_string(r, k->name);
+  return strpbrk(pattern, "*?[") ? fnmatch(pattern, name, 0) == 0 : strstr(name, pattern) != NULL;
+}
+
+/* *zero_ns: the first time in the file so far. */
+static bool selected(const struct emuv_trace_reader *r, const struct emuv_trace_record *record,
+                     const struct emuv_export_selection *s, uint64_t *zero_ns)
+{
+  uint64_t ns = emuv_report_record_ns(record);
+  if (*zero_ns == 0) *zero_ns = ns;
+  if (s->types && !(s->types >> record->type & 1)) return false;
+  if (s->kernel && !kernel_matches(r, record, s->kernel)) return false;
+  if (s->from_ns == 0 && s->to_ns == 0) return true;
+  uint64_t at = ns > *zero_ns ? ns - *zero_ns : 0;
+  return ns && at >= s->from_ns && (s->to_ns == 0 || at < s->to_ns);
+}
+
+int emuv_export_dump(const char *path, enum emuv_export_style style, const struct emuv_export_selection *selection,
+                     FILE *out, struct emuv_err *err)
 {
   struct emuv_trace_reader *r;
   int code = emuv_trace_reader_open(&r, path, err);
   if (code) return code;
   struct emuv_trace_record record;
-  uint64_t n = 0;
+  uint64_t n = 0, zero_ns = 0, limit = selection->limit;
   int got = 0, rc = 0;
   while (rc == 0 && (limit == 0 || n < limit) && (got = emuv_trace_reader_next(r, &record, err)) > 0) {
-    if (!(types >> record.type & 1)) continue;
+    if (!selected(r, &record, selection, &zero_ns)) continue;
     rc = style == EMUV_EXPORT_JSON ? dump_json(r, &record, out) : dump_text(r, &record, out);
     n++;
   }

@@ -11,10 +11,21 @@
 
 enum emuv_export_style { EMUV_EXPORT_TEXT, EMUV_EXPORT_JSON };
 
-/* Records in file order, one per line: `launch sequence=1 ... kernel="name" operands=[...]`, or one JSON object each.
- * types: bit t selects records of type t; limit 0 = all. Reads the file as a stream. */
-int emuv_export_dump(const char *path, enum emuv_export_style style, uint64_t types, uint64_t limit, FILE *out,
-                     struct emuv_err *err);
+/* Which records to write. */
+struct emuv_export_selection {
+  uint64_t types;          /* bit t selects records of type t; 0 = all */
+  uint64_t limit;          /* records; 0 = all */
+  uint64_t from_ns, to_ns; /* since the first time in the file; to_ns 0 = to the end. Selects records with times */
+  const char *kernel;      /* launches of kernels with this in their symbol, or matching it (*, ?, [a-z]); NULL = all */
+};
+
+/* Records in file order, one per line: `launch sequence=1 ... kernel="name"` and a line per operand, or one JSON object
+ * each. Reads the file as a stream. */
+int emuv_export_dump(const char *path, enum emuv_export_style style, const struct emuv_export_selection *selection,
+                     FILE *out, struct emuv_err *err);
+/* Reads a whole trace and writes how it ended and what was lost, in records and in time. *whole: it is complete and
+ * nothing was lost. The reader's errors when it is damaged. */
+int emuv_export_check(const char *path, enum emuv_export_style style, FILE *out, bool *whole, struct emuv_err *err);
 struct emuv_export_report {
   enum emuv_export_style style;
   size_t top;       /* kernels, ranges and kinds of gap to list at most */

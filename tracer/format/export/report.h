@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+/* When a record's call was made, or its work began; 0 for records without a time. */
+uint64_t emuv_report_record_ns(const struct emuv_trace_record *record);
 /* "complete", "truncated", ... */
 const char *emuv_report_status(const struct emuv_trace_data *d, char buf[24]);
 /* NULL when memory is short. */
