@@ -412,7 +412,7 @@ static void exports_show_calls_and_dump_shows_records(void **state)
 
   decode_write(&(struct decode){.layers = 1, .tokens = 2, .matrix_bytes = 1 << 20, .graph = true}, fixture_path(path));
   out = open_memstream(&text, &n);
-  assert_int_equal(emuv_export_dump(path, EMUV_EXPORT_TEXT, UINT64_MAX, 0, out, NULL), 0);
+  assert_int_equal(emuv_export_dump(path, EMUV_EXPORT_TEXT, &(struct emuv_export_selection){0}, out, NULL), 0);
   fclose(out);
   assert_int_equal(count(text, "\ngraph_node graph=0x1 base=0x0 node=0x1f4 index=0 nodes=5 kind=launch"), 1);
   assert_int_equal(count(text, "\ngraph_node "), 5);
