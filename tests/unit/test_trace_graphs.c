@@ -279,6 +279,59 @@ static void times_of_the_whole_are_shared_out(void **state)
   done(&d);
 }
 
+static void plain_launch(uint64_t sequence, uint32_t grid, uint64_t ns)
+{
+  const struct emuv_trace_launch l = {.sequence = sequence,
+                                      .correlation = 1000 + sequence,
+                                      .kernel = 9,
+                                      .grid = {grid, 1, 1},
+                                      .start_ns = 10 * sequence,
+                                      .end_ns = 10 * sequence + ns};
+  assert_int_equal(emuv_trace_writer_launch(w, &l), 0);
+}
+
+static void node_like(uint32_t index, uint32_t nodes, uint32_t grid)
+{
+  const struct emuv_trace_graph_node n = {.graph = 1,
+                                          .node = 900 + index,
+                                          .index = index,
+                                          .nodes = nodes,
+                                          .kind = EMUV_TRACE_NODE_LAUNCH,
+                                          .kernel = 9,
+                                          .grid = {grid, 1, 1}};
+  assert_int_equal(emuv_trace_writer_graph_node(w, &n), 0);
+}
+
+/* No launch was timed by node: a node lasts as long as the median of the same kernel outside. */
+static void nodes_are_timed_like_their_twins(void **state)
+{
+  (void)state;
+  begin();
+  plain_launch(1, 32, 100);
+  plain_launch(2, 32, 9000); /* not typical */
+  plain_launch(3, 32, 90);
+  plain_launch(4, 64, 300);
+  node_like(0, 3, 32);
+  node_like(1, 3, 64);
+  node_like(2, 3, 128); /* no twin: the mean of the others */
+  launch(1, 10);
+  gpu_time(10, 0, 5000, 5000 + 600 + 50 + 50);
+  launch(1, 20);
+  gpu_time(20, 0, 9000, 9300);
+  struct emuv_trace_data d = finish();
+  assert_int_equal(d.estimated, 6);
+  assert_int_equal(d.untimed, 0);
+  assert_int_equal(d.launches[4].start_ns, 5000);
+  assert_int_equal(d.launches[4].end_ns, 5100);
+  assert_int_equal(d.launches[5].start_ns, 5150);
+  assert_int_equal(d.launches[5].end_ns, 5450);
+  assert_int_equal(d.launches[6].start_ns, 5500);
+  assert_int_equal(d.launches[6].end_ns, 5700);
+  assert_int_equal(d.launches[7].end_ns, 9050);
+  assert_int_equal(d.launches[9].start_ns, 9200);
+  done(&d);
+}
+
 /* A graph whose nodes changed is timed like the one that it came from. */
 static void estimates_are_inherited(void **state)
 {
@@ -431,6 +484,7 @@ int main(void)
       cmocka_unit_test(lies_are_a_gap),
       cmocka_unit_test(times_find_their_node),
       cmocka_unit_test(times_of_the_whole_are_shared_out),
+      cmocka_unit_test(nodes_are_timed_like_their_twins),
       cmocka_unit_test(estimates_are_inherited),
       cmocka_unit_test(same_workload_as_without_graphs),
       cmocka_unit_test(summary_counts_nodes),

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Device times of a loaded trace: GPU_TIME records joined to calls by (correlation, graph node).
  *
- * A launch of a graph has a record per node, or one for the whole, when its nodes were not timed (which is cheaper).
- * Then its nodes' times are estimated from the launches whose nodes were: each node lies where it lay there on average.
- * Where the whole took longer than the device was busy there, the pauses between nodes are stretched or shrunk; where
- * it was shorter, the nodes are shrunk and the pauses vanish. Such calls have EMUV_TRACE_FLAG_ESTIMATED. */
+ * A launch of a graph has a record per node, or, when its nodes were not timed (which is cheaper), one for the whole.
+ * Then its nodes' times are estimated. Where launches of the same graph were timed by node, each node lies where it lay
+ * there on average; where none was, nodes run one after the other, each as long as calls of its kind took outside of
+ * graphs (twins.h), or as the graph's mean when there was none. The whole decides about the pauses: where it took
+ * longer than the nodes, pauses are stretched or shrunk to fit; where it was shorter, nodes are shrunk and the pauses
+ * vanish. Such calls have EMUV_TRACE_FLAG_ESTIMATED. */
 #include "tracer/format/graphs.h"
+#include "tracer/format/twins.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +64,7 @@ static bool take_time(struct emuv_trace_data *d, struct times *times, uint64_t c
 static void join_time(struct emuv_trace_data *d, struct times *times, uint64_t correlation, uint64_t node,
                       uint64_t *start, uint64_t *end)
 {
-  if (*end) return;
-  take_time(d, times, correlation, node, start, end);
-  d->untimed += *end == 0;
+  if (*end == 0) take_time(d, times, correlation, node, start, end);
 }
 
 /* A launch that stands for a whole graph lasts from the start of its first node to the end of its last. */
@@ -77,7 +78,6 @@ static void join_graph(struct emuv_trace_data *d, struct times *times, struct em
     if (l->end_ns == 0 || times->t[i].start_ns < l->start_ns) l->start_ns = times->t[i].start_ns;
     if (times->t[i].end_ns > l->end_ns) l->end_ns = times->t[i].end_ns;
   }
-  d->untimed += l->end_ns == 0;
 }
 
 static void join_launch(struct emuv_trace_data *d, struct times *times, struct emuv_trace_launch *l)
@@ -91,6 +91,7 @@ static void join_launch(struct emuv_trace_data *d, struct times *times, struct e
 /* ---- launches of graphs ---- */
 
 #define LONGEST_NS (UINT64_C(1) << 40)
+#define PAUSE_NS 1000 /* between two nodes, before it is fitted */
 
 struct slot { /* where the times of a call are */
   uint64_t *start, *end;
@@ -234,6 +235,43 @@ static void estimate(struct emuv_trace_data *d, const struct emuv_graph_run *run
   }
 }
 
+/* For a graph none of whose launches was timed by node. */
+static bool profile_from_twins(const struct emuv_trace_data *d, const struct emuv_twins *twins,
+                               const struct emuv_graph *graph)
+{
+  struct emuv_graph_profile *p = &graph->like->profile;
+  uint64_t sum = 0, known = 0, at = 0;
+  if (p->launches || graph->n_work == 0) return true;
+  if (!profile_reserve(p, graph->n_work)) return false;
+  for (uint32_t k = 0; k < graph->n_work; k++) {
+    const uint64_t ns = emuv_twins_find(twins, &d->graph_nodes[graph->work[k]]);
+    p->end[k] = ns < LONGEST_NS ? ns : 0;
+    sum += p->end[k];
+    known += p->end[k] > 0;
+  }
+  for (uint32_t k = 0; k < graph->n_work; k++) {
+    const uint64_t ns = p->end[k] ? p->end[k] : known ? sum / known : PAUSE_NS;
+    p->start[k] = at;
+    p->end[k] = at + ns;
+    at += ns + PAUSE_NS;
+  }
+  p->launches = 1;
+  return true;
+}
+
+/* Profiles of graphs with launches that were timed as a whole. */
+static bool profile_all(struct emuv_trace_data *d, struct emuv_graphs *g)
+{
+  struct emuv_twins twins = {0};
+  bool ok = g->n_runs == 0 || emuv_twins_build(d, &twins);
+  for (size_t i = 0; ok && i < g->n_runs; i++)
+    if (g->runs[i].end_ns) ok = profile_from_twins(d, &twins, g->runs[i].graph);
+  for (struct emuv_graph *graph = g->by_id; ok && graph; graph = graph->hh.next)
+    ok = profile_finish(&graph->profile, graph->n_work);
+  emuv_twins_free(&twins);
+  return ok;
+}
+
 static bool join_graphs(struct emuv_trace_data *d, struct times *times, struct emuv_graphs *g)
 {
   for (size_t i = 0; i < g->n_runs; i++) {
@@ -241,32 +279,46 @@ static bool join_graphs(struct emuv_trace_data *d, struct times *times, struct e
     if (!run->end_ns) take_time(d, times, run->correlation, 0, &run->start_ns, &run->end_ns);
     if (join_nodes(d, times, run) && !profile_add(d, run)) return false;
   }
-  for (struct emuv_graph *graph = g->by_id; graph; graph = graph->hh.next)
-    if (!profile_finish(&graph->profile, graph->n_work)) return false;
-  for (size_t i = 0; i < g->n_runs; i++) estimate(d, &g->runs[i]);
   return true;
 }
 
 /* ---- interface ---- */
+
+static void join_calls(struct emuv_trace_data *d, struct times *times)
+{
+  for (size_t i = 0; i < d->n_launches; i++) join_launch(d, times, &d->launches[i]);
+  for (size_t i = 0; i < d->n_copies; i++)
+    join_time(d, times, d->copies[i].correlation, 0, &d->copies[i].start_ns, &d->copies[i].end_ns);
+  for (size_t i = 0; i < d->n_sets; i++)
+    join_time(d, times, d->sets[i].correlation, 0, &d->sets[i].start_ns, &d->sets[i].end_ns);
+}
+
+static void count_untimed(struct emuv_trace_data *d)
+{
+  for (size_t i = 0; i < d->n_launches; i++) d->untimed += d->launches[i].end_ns == 0;
+  for (size_t i = 0; i < d->n_copies; i++) d->untimed += d->copies[i].end_ns == 0;
+  for (size_t i = 0; i < d->n_sets; i++) d->untimed += d->sets[i].end_ns == 0;
+}
 
 int emuv_times_join(struct emuv_trace_data *d, struct emuv_graphs *g, struct emuv_err *err)
 {
   struct times times = {.n = d->n_gpu_times};
   times.t = malloc((times.n + 1) * sizeof *times.t);
   times.taken = calloc(times.n + 1, 1);
-  int code = times.t && times.taken ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for device times");
-  if (code == 0) {
+  bool ok = times.t && times.taken;
+  if (ok) {
     if (times.n) memcpy(times.t, d->gpu_times, times.n * sizeof *times.t);
     qsort(times.t, times.n, sizeof *times.t, by_correlation);
     d->unmatched_times = times.n;
-    if (!join_graphs(d, &times, g)) code = emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for device times");
-    for (size_t i = 0; i < d->n_launches; i++) join_launch(d, &times, &d->launches[i]);
-    for (size_t i = 0; i < d->n_copies; i++)
-      join_time(d, &times, d->copies[i].correlation, 0, &d->copies[i].start_ns, &d->copies[i].end_ns);
-    for (size_t i = 0; i < d->n_sets; i++)
-      join_time(d, &times, d->sets[i].correlation, 0, &d->sets[i].start_ns, &d->sets[i].end_ns);
+    ok = join_graphs(d, &times, g);
   }
+  if (ok) {
+    join_calls(d, &times);
+    ok = profile_all(d, g);
+  }
+  for (size_t i = 0; ok && i < g->n_runs; i++) estimate(d, &g->runs[i]);
+  if (ok) count_untimed(d);
   free(times.t);
   free(times.taken);
-  return code;
+  return ok ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for device times");
 }

@@ -20,6 +20,7 @@
   X(cuptiActivityRegisterCallbacks, 1)                                                                                 \
   X(cuptiActivitySetAttribute, 0)                                                                                      \
   X(cuptiEnableCallback, 1)                                                                                            \
+  X(cuptiGetGraphNodeId, 0)                                                                                            \
   X(cuptiGetDeviceId, 1)                                                                                               \
   X(cuptiGetResultString, 1)                                                                                           \
   X(cuptiGetStreamIdEx, 0)                                                                                             \
@@ -33,8 +34,20 @@
   X(cuDeviceGetName)                                                                                                   \
   X(cuDeviceTotalMem_v2)                                                                                               \
   X(cuDriverGetVersion)                                                                                                \
+  X(cuFuncGetName)                                                                                                     \
   X(cuFuncGetAttribute)                                                                                                \
   X(cuFuncGetParamInfo)                                                                                                \
+  X(cuGraphChildGraphNodeGetGraph)                                                                                     \
+  X(cuGraphGetEdges_v2)                                                                                                \
+  X(cuGraphGetNodes)                                                                                                   \
+  X(cuGraphKernelNodeGetAttribute)                                                                                     \
+  X(cuGraphKernelNodeGetParams_v2)                                                                                     \
+  X(cuGraphMemAllocNodeGetParams)                                                                                      \
+  X(cuGraphMemFreeNodeGetParams)                                                                                       \
+  X(cuGraphMemcpyNodeGetParams)                                                                                        \
+  X(cuGraphMemsetNodeGetParams)                                                                                        \
+  X(cuGraphNodeGetType)                                                                                                \
+  X(cuKernelGetName)                                                                                                   \
   X(cuKernelGetAttribute)                                                                                              \
   X(cuKernelGetParamInfo)                                                                                              \
   X(cuMemGetAddressRange_v2)                                                                                           \

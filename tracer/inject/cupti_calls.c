@@ -7,21 +7,25 @@
 struct row {
   emuv_call_handler *handler;
   uint32_t arg;
+  bool around;     /* runs before the call (exit_ns 0) and after it, whether it succeeded or not */
   bool before;     /* runs before the call (frees: the address may be given out again before the call returns) */
   bool per_thread; /* default stream per thread */
 };
 
 /* Each macro pastes the name itself: cuda.h renames many functions by macros, and passing a name on would expand them.
  */
-#define CALL(name, handler, arg) [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, arg, false, false}
-#define CALL_BEFORE(name, handler, arg) [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, arg, true, false}
-#define CALL_BEFORE_PTSZ(name, handler, arg) [CUPTI_DRIVER_TRACE_CBID_##name##_ptsz] = {handler, arg, true, true}
+#define CALL(name, handler, arg) [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, arg, false, false, false}
+#define CALL_BEFORE(name, handler, arg) [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, arg, false, true, false}
+#define CALL_BEFORE_PTSZ(name, handler, arg) [CUPTI_DRIVER_TRACE_CBID_##name##_ptsz] = {handler, arg, false, true, true}
+#define CALL_AROUND(name, handler, arg) [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, arg, true, false, false}
+#define CALL_AROUND_BOTH(name, handler, arg)                                                                           \
+  CALL_AROUND(name, handler, arg), [CUPTI_DRIVER_TRACE_CBID_##name##_ptsz] = {handler, arg, true, false, true}
 #define CALL_BOTH(name, handler, arg)                                                                                  \
-  [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, arg, false, false},                                                     \
-  [CUPTI_DRIVER_TRACE_CBID_##name##_ptsz] = {handler, arg, false, true}
+  [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, arg, false, false, false},                                              \
+  [CUPTI_DRIVER_TRACE_CBID_##name##_ptsz] = {handler, arg, false, false, true}
 #define CALL_SYNC(name, handler, arg)                                                                                  \
-  [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, (arg) | EMUV_COPY_SYNC, false, false},                                  \
-  [CUPTI_DRIVER_TRACE_CBID_##name##_ptds] = {handler, (arg) | EMUV_COPY_SYNC, false, true}
+  [CUPTI_DRIVER_TRACE_CBID_##name] = {handler, (arg) | EMUV_COPY_SYNC, false, false, false},                           \
+  [CUPTI_DRIVER_TRACE_CBID_##name##_ptds] = {handler, (arg) | EMUV_COPY_SYNC, false, false, true}
 
 static const struct row rows[] = {
     CALL(cuMemAlloc_v2, emuv_memory_alloc, EMUV_TRACE_MEMORY_DEVICE),
@@ -94,11 +98,26 @@ static const struct row rows[] = {
     CALL_BOTH(cuLaunchKernel, emuv_launch_kernel, 0),
     CALL_BOTH(cuLaunchKernelEx, emuv_launch_kernel_ex, 0),
     CALL_BOTH(cuLaunchCooperativeKernel, emuv_launch_cooperative, 0),
-    CALL_BOTH(cuGraphLaunch, emuv_launch_graph, 0),
     CALL(cuLaunchCooperativeKernelMultiDevice, emuv_unsupported, 0),
     CALL(cuLaunch, emuv_unsupported, 0),
     CALL(cuLaunchGrid, emuv_unsupported, 0),
     CALL(cuLaunchGridAsync, emuv_unsupported, 0),
+
+    CALL_BOTH(cuGraphLaunch, emuv_graph_launch, 0),
+    CALL_AROUND(cuGraphInstantiate, emuv_graph_instantiate, 0),
+    CALL_AROUND(cuGraphInstantiate_v2, emuv_graph_instantiate, 0),
+    CALL_AROUND(cuGraphInstantiateWithFlags, emuv_graph_instantiate, 0),
+    CALL_AROUND_BOTH(cuGraphInstantiateWithParams, emuv_graph_instantiate, 0),
+    CALL_BEFORE(cuGraphExecDestroy, emuv_graph_destroy, 0),
+    CALL(cuGraphExecUpdate, emuv_graph_update, 0),
+    CALL(cuGraphExecUpdate_v2, emuv_graph_update, 0),
+    CALL(cuGraphExecKernelNodeSetParams, emuv_graph_set_kernel_v1, 0),
+    CALL(cuGraphExecKernelNodeSetParams_v2, emuv_graph_set_kernel, 0),
+    CALL(cuGraphExecMemcpyNodeSetParams, emuv_graph_set_copy, 0),
+    CALL(cuGraphExecMemsetNodeSetParams, emuv_graph_set_set, 0),
+    CALL(cuGraphExecChildGraphNodeSetParams, emuv_graph_set_child, 0),
+    CALL(cuGraphExecNodeSetParams, emuv_graph_set_any, 0),
+    CALL(cuGraphNodeSetEnabled, emuv_graph_set_enabled, 0),
 
     CALL_BOTH(cuStreamSynchronize, emuv_sync_stream, 0),
     CALL(cuEventSynchronize, emuv_sync_event, 0),
@@ -125,7 +144,7 @@ static bool is_work(emuv_call_handler *handler)
   static emuv_call_handler *const work[] = {
       emuv_copy_linear,        emuv_copy_peer,        emuv_copy_2d,      emuv_copy_3d,
       emuv_copy_batch,         emuv_copy_batch_v2,    emuv_set_linear,   emuv_set_2d,
-      emuv_launch_kernel,      emuv_launch_kernel_ex, emuv_launch_graph, emuv_sync_stream,
+      emuv_launch_kernel,      emuv_launch_kernel_ex, emuv_graph_launch, emuv_sync_stream,
       emuv_launch_cooperative, emuv_sync_event,       emuv_sync_context, emuv_sync_record,
       emuv_sync_wait,          emuv_unsupported};
   for (size_t i = 0; i < sizeof work / sizeof *work; i++)
@@ -167,13 +186,14 @@ static void run(const struct row *row, const CUpti_CallbackData *data, uint64_t 
                                  .exit_ns = exit_ns,
                                  .tid = emuv_capture_tid(),
                                  .arg = row->arg,
-                                 .per_thread = row->per_thread};
+                                 .per_thread = row->per_thread,
+                                 .ok = exit_ns && succeeded(data)};
   row->handler(&call, data->functionParams);
 }
 
 bool emuv_calls_enter(CUpti_CallbackId cbid, const CUpti_CallbackData *data)
 {
-  if (data->callbackSite != CUPTI_API_ENTER || cbid >= ROWS || rows[cbid].before) return false;
+  if (data->callbackSite != CUPTI_API_ENTER || cbid >= ROWS || rows[cbid].before || rows[cbid].around) return false;
   *data->correlationData = emuv_capture_now_ns();
   return true;
 }
@@ -184,7 +204,9 @@ void emuv_calls_dispatch(CUpti_CallbackId cbid, const CUpti_CallbackData *data)
   const uint64_t now = emuv_capture_now_ns();
   if (data->callbackSite == CUPTI_API_ENTER) {
     *data->correlationData = now;
-    if (rows[cbid].before) run(&rows[cbid], data, now, 0);
+    if (rows[cbid].before || rows[cbid].around) run(&rows[cbid], data, now, 0);
+  } else if (rows[cbid].around) {
+    run(&rows[cbid], data, *data->correlationData, now);
   } else if (!rows[cbid].before && succeeded(data) &&
              (!windowed[cbid] || emuv_recording_covers(*data->correlationData))) {
     run(&rows[cbid], data, *data->correlationData, now);

@@ -34,9 +34,10 @@ struct emuv_capture {
   pthread_mutex_t lock; /* guards what follows */
   struct emuv_intervals live;
   uint64_t allocations; /* ids given so far */
+  uint64_t epoch;       /* goes up with every change of live memory */
   uint64_t displaced;   /* allocations that lay where a new one came: their free was not seen */
   struct emuv_correlations correlations;
-  uint64_t bad_times, captured_calls;
+  uint64_t bad_times;
 };
 
 extern struct emuv_capture emuv_capture;
@@ -48,6 +49,7 @@ struct emuv_call {
   uint32_t tid;
   uint32_t arg;    /* of the table's row */
   bool per_thread; /* the variant whose default stream is the thread's */
+  bool ok;         /* it succeeded; false before the call */
 };
 typedef void emuv_call_handler(const struct emuv_call *call, const void *params);
 
@@ -64,6 +66,10 @@ void emuv_calls_dispatch(CUpti_CallbackId cbid, const CUpti_CallbackData *data);
 emuv_call_handler emuv_memory_alloc, emuv_memory_alloc_pitch, emuv_memory_alloc_async, emuv_memory_alloc_from_pool,
     emuv_memory_host_alloc, emuv_memory_host_register, emuv_memory_free, emuv_memory_free_async, emuv_memory_map,
     emuv_memory_unmap, emuv_memory_global, emuv_memory_ipc_open;
+/* Memory of a graph's node: gives it an allocation, unless it lies in one already. Returns its id. Takes the lock. */
+uint64_t emuv_memory_of_graph(const struct emuv_call *call, uint64_t address, uint64_t bytes);
+/* Ends that allocation, if it is live. */
+void emuv_memory_of_graph_end(const struct emuv_call *call, uint64_t address, uint64_t id);
 /* The live allocation that holds the address: its id (0: none) and kind. Takes the lock. */
 uint64_t emuv_memory_find(uint64_t address, uint32_t *kind);
 
@@ -73,7 +79,9 @@ emuv_call_handler emuv_copy_linear, emuv_copy_peer, emuv_copy_2d, emuv_copy_3d, 
     emuv_set_linear, emuv_set_2d;
 
 /* cupti_launch.c */
-emuv_call_handler emuv_launch_kernel, emuv_launch_kernel_ex, emuv_launch_cooperative, emuv_launch_graph;
+emuv_call_handler emuv_launch_kernel, emuv_launch_kernel_ex, emuv_launch_cooperative;
+/* The arguments of a launch that come as one block; *n is 0 when there is none. */
+const void *emuv_launch_extra(void **extra, size_t *n);
 struct emuv_pending_launch { /* a launch whose operands have not been looked for */
   struct emuv_trace_launch record;
   const struct emuv_kernel_info *kernel;
@@ -96,6 +104,13 @@ void emuv_pending_settle(void);
 /* The same from the background thread, which does not keep others from the lock for long. Outside the lock. */
 void emuv_pending_settle_slowly(void);
 
+/* cupti_graph.c, cupti_graph_nodes.c */
+emuv_call_handler emuv_graph_instantiate, emuv_graph_destroy, emuv_graph_update, emuv_graph_set_child,
+    emuv_graph_set_kernel, emuv_graph_set_kernel_v1, emuv_graph_set_copy, emuv_graph_set_set, emuv_graph_set_any,
+    emuv_graph_set_enabled, emuv_graph_launch;
+/* The resource callback for a node that was copied. */
+void emuv_graph_node_cloned(const void *resource);
+
 /* cupti_order.c: synchronisation, stream capture, profiler ranges, calls that the capture does not follow. */
 emuv_call_handler emuv_sync_stream, emuv_sync_event, emuv_sync_context, emuv_sync_record, emuv_sync_wait,
     emuv_capture_begin, emuv_capture_end, emuv_profiler_range, emuv_unsupported;
@@ -107,7 +122,7 @@ uint32_t emuv_device_of(const struct emuv_call *call);
 /* CUPTI's number of a stream (what activities carry); the handle where CUPTI does not tell. */
 uint64_t emuv_device_stream(const struct emuv_call *call, CUstream stream);
 void emuv_device_forget_streams(void);
-/* The stream is being captured: the call becomes a graph node and runs nothing now. Counts it when it is. */
+/* The stream is being captured: the call becomes a graph node and runs nothing now. */
 bool emuv_device_is_captured(CUstream stream);
 
 /* cupti_kernels.c */

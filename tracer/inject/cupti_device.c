@@ -73,13 +73,9 @@ bool emuv_device_is_captured(CUstream stream)
 {
   CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
   if (atomic_load_explicit(&emuv_capture.capturing, memory_order_relaxed) == 0) return false;
-  if (!emuv_capture.api.cuStreamIsCapturing || emuv_capture.api.cuStreamIsCapturing(stream, &status) != CUDA_SUCCESS ||
-      status == CU_STREAM_CAPTURE_STATUS_NONE)
-    return false;
-  pthread_mutex_lock(&emuv_capture.lock);
-  emuv_capture.captured_calls++;
-  pthread_mutex_unlock(&emuv_capture.lock);
-  return true;
+  return emuv_capture.api.cuStreamIsCapturing &&
+         emuv_capture.api.cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
+         status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
 /* emuv_tensormap_encode for the driver's own encoder. */

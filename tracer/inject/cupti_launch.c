@@ -17,24 +17,19 @@ struct launch { /* what the three kinds of launch have in common */
 /* Guarded by emuv_capture.lock: too large for the stacks of other people's threads. */
 static struct emuv_operands operands;
 
-struct block { /* arguments that lie in one piece */
-  const void *bytes;
-  size_t n;
-};
-
 /* `extra` is a list of keys and values that the end key closes; the driver has accepted it. */
-static struct block extra_block(void **extra)
+const void *emuv_launch_extra(void **extra, size_t *n)
 {
-  struct block b = {0};
+  const void *block = NULL;
   const size_t *bytes = NULL;
   for (int i = 0; i < 8 && extra[i] != CU_LAUNCH_PARAM_END; i += 2) {
     if (extra[i] == CU_LAUNCH_PARAM_BUFFER_POINTER)
-      b.bytes = extra[i + 1];
+      block = extra[i + 1];
     else if (extra[i] == CU_LAUNCH_PARAM_BUFFER_SIZE)
       bytes = extra[i + 1];
   }
-  b.n = b.bytes && bytes && *bytes <= EMUV_OPERANDS_BLOCK_MAX ? *bytes : 0;
-  return b;
+  *n = block && bytes && *bytes <= EMUV_OPERANDS_BLOCK_MAX ? *bytes : 0;
+  return block;
 }
 
 static struct emuv_trace_launch record_of(const struct emuv_call *call, const struct launch *l)
@@ -55,15 +50,15 @@ static struct emuv_trace_launch record_of(const struct emuv_call *call, const st
 
 /* Copies what the launch was given to where it waits. */
 static void fill(struct emuv_pending_launch *p, const struct launch *l, const struct emuv_kernel_info *kernel,
-                 const struct block *extra)
+                 const void *extra, size_t n)
 {
   p->kernel = kernel;
   p->n = 0;
   p->provenance = l->extra ? EMUV_TRACE_FROM_EXTRA : EMUV_TRACE_FROM_PARAM;
   if (l->extra) {
-    p->known = extra->n > 0;
-    p->n = (uint32_t)extra->n;
-    memcpy(p->arguments, extra->bytes, extra->n);
+    p->known = n > 0;
+    p->n = (uint32_t)n;
+    if (n) memcpy(p->arguments, extra, n);
   } else {
     p->known = kernel && kernel->params_known && (kernel->n_params == 0 || l->params);
     if (p->known) p->n = (uint32_t)emuv_operands_gather(kernel->params, kernel->n_params, l->params, p->arguments);
@@ -97,8 +92,9 @@ static void launch(const struct emuv_call *call, const struct launch *l)
   emuv_device_learn(call->data->context);
   struct emuv_trace_launch record = record_of(call, l);
   const struct emuv_kernel_info *kernel = emuv_kernels_find(l->function, call->data->symbolName, record.device);
-  const struct block extra = l->extra ? extra_block(l->extra) : (struct block){0};
-  struct emuv_pending_launch *p = place(l->extra ? extra.n : kernel ? kernel->param_bytes : 0);
+  size_t n = 0;
+  const void *extra = l->extra ? emuv_launch_extra(l->extra, &n) : NULL;
+  struct emuv_pending_launch *p = place(l->extra ? n : kernel ? kernel->param_bytes : 0);
   if (!p) {
     lost(call);
     return;
@@ -106,7 +102,7 @@ static void launch(const struct emuv_call *call, const struct launch *l)
   record.kernel = kernel ? kernel->id : 0;
   record.sequence = emuv_trace_writer_sequence(emuv_capture.writer);
   p->record = record;
-  fill(p, l, kernel, &extra);
+  fill(p, l, kernel, extra, n);
   emuv_pending_end(p);
 }
 
@@ -185,23 +181,4 @@ void emuv_launch_cooperative(const struct emuv_call *call, const void *params)
                            .stream = p->hStream,
                            .params = p->kernelParams};
   launch(call, &l);
-}
-
-/* A graph's nodes are not followed: one LAUNCH of class gap stands for all of them, and GPU_TIME records of its nodes
- * carry its correlation. */
-void emuv_launch_graph(const struct emuv_call *call, const void *params)
-{
-  struct emuv_capture *const c = &emuv_capture;
-  const cuGraphLaunch_params *p = params;
-  const struct launch l = {.flags = EMUV_TRACE_FLAG_GRAPH, .stream = p->hStream};
-  const struct emuv_trace_kernel name = {.name = emuv_trace_writer_string(c->writer, "(graph)")};
-  struct emuv_trace_launch record = record_of(call, &l);
-  record.kernel = emuv_trace_writer_kernel(c->writer, &name);
-  record.graph = (uint64_t)(uintptr_t)p->hGraph;
-  record.sequence = emuv_trace_writer_sequence(c->writer);
-  pthread_mutex_lock(&c->lock);
-  emuv_correlations_issue(&c->correlations, call->data->correlationId, true);
-  pthread_mutex_unlock(&c->lock);
-  emuv_trace_writer_launch(c->writer, &record);
-  gap(&record, EMUV_TRACE_GAP_UNSUPPORTED, "operands of graph nodes");
 }

@@ -15,12 +15,15 @@ struct emuv_capture emuv_capture = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static atomic_bool awake; /* the program has made a driver call: CUDA is up */
 static uint64_t clock_width_ns;
-static void on_resource(CUpti_CallbackId cbid)
+
+static void on_resource(CUpti_CallbackId cbid, const void *data)
 {
   if (cbid == CUPTI_CBID_RESOURCE_MODULE_UNLOAD_STARTING)
     emuv_kernels_forget();
   else if (cbid == CUPTI_CBID_RESOURCE_STREAM_DESTROY_STARTING)
     emuv_device_forget_streams();
+  else if (cbid == CUPTI_CBID_RESOURCE_GRAPHNODE_CLONED)
+    emuv_graph_node_cloned(data);
 }
 
 /* CUPTI's clock is not asked for while the driver is still starting, which is when the library is loaded. */
@@ -40,7 +43,7 @@ static void CUPTIAPI on_callback(void *user, CUpti_CallbackDomain domain, CUpti_
     wake_up();
     emuv_calls_dispatch(cbid, data);
   } else if (domain == CUPTI_CB_DOMAIN_RESOURCE) {
-    on_resource(cbid);
+    on_resource(cbid, data);
   }
   emuv_capture_leave();
 }
@@ -68,7 +71,6 @@ static void write_summary(void)
   emuv_inject_fact(c->writer, "capture_unknown_correlations", c->correlations.unknown);
   emuv_inject_gap(c->writer, EMUV_TRACE_GAP_TIMESTAMP, "GPU times that cannot be right", c->bad_times);
   emuv_inject_gap(c->writer, EMUV_TRACE_GAP_UNSUPPORTED, "allocation over one whose free was not seen", c->displaced);
-  emuv_inject_gap(c->writer, EMUV_TRACE_GAP_UNSUPPORTED, "calls recorded into CUDA graphs", c->captured_calls);
 }
 
 /* The program is not waited for: launches that the device has not finished have no times. */
@@ -139,6 +141,7 @@ static int subscribe(void)
                            CUPTI_CBID_RESOURCE_MODULE_UNLOAD_STARTING);
   api->cuptiEnableCallback(1, emuv_capture.subscriber, CUPTI_CB_DOMAIN_RESOURCE,
                            CUPTI_CBID_RESOURCE_STREAM_DESTROY_STARTING);
+  api->cuptiEnableCallback(1, emuv_capture.subscriber, CUPTI_CB_DOMAIN_RESOURCE, CUPTI_CBID_RESOURCE_GRAPHNODE_CLONED);
   if (emuv_activity_start())
     emuv_inject_gap(emuv_capture.writer, EMUV_TRACE_GAP_TIMESTAMP, "no activity records: GPU times are missing", 1);
   emuv_recording_configure();

@@ -7,7 +7,8 @@ static uint64_t number(const void *pointer)
   return (uint64_t)(uintptr_t)pointer;
 }
 
-static void add(const struct emuv_call *call, uint64_t address, uint64_t bytes, uint32_t kind, uint64_t stream)
+/* Returns the id. */
+static uint64_t add(const struct emuv_call *call, uint64_t address, uint64_t bytes, uint32_t kind, uint64_t stream)
 {
   struct emuv_capture *const c = &emuv_capture;
   struct emuv_trace_allocation record = {.address = address,
@@ -21,11 +22,13 @@ static void add(const struct emuv_call *call, uint64_t address, uint64_t bytes, 
   pthread_mutex_lock(&c->lock);
   emuv_pending_settle();
   record.id = ++c->allocations;
+  c->epoch++;
   const struct emuv_interval range = {.base = address, .bytes = bytes, .id = record.id, .kind = kind};
   emuv_intervals_insert(&c->live, &range, &displaced);
   c->displaced += displaced;
   emuv_trace_writer_allocation(c->writer, &record);
   pthread_mutex_unlock(&c->lock);
+  return record.id;
 }
 
 static void drop(const struct emuv_call *call, uint64_t address, uint64_t stream)
@@ -35,10 +38,36 @@ static void drop(const struct emuv_call *call, uint64_t address, uint64_t stream
   pthread_mutex_lock(&c->lock);
   emuv_pending_settle();
   emuv_intervals_remove(&c->live, address, &range);
+  c->epoch++;
   const struct emuv_trace_free record = {
       .id = range.id, .address = address, .ns = call->enter_ns, .stream = stream, .tid = call->tid};
   emuv_trace_writer_free(c->writer, &record);
   pthread_mutex_unlock(&c->lock);
+}
+
+/* Memory of a graph that lies inside other memory of a graph shares it: the driver reuses addresses between nodes. */
+static uint64_t shared_memory(uint64_t address, uint64_t bytes)
+{
+  struct emuv_capture *const c = &emuv_capture;
+  pthread_mutex_lock(&c->lock);
+  const struct emuv_interval *range = emuv_intervals_find(&c->live, address);
+  const bool shared = range && range->kind == EMUV_TRACE_MEMORY_GRAPH && bytes <= range->base + range->bytes - address;
+  const uint64_t id = shared ? range->id : 0;
+  pthread_mutex_unlock(&c->lock);
+  return id;
+}
+
+uint64_t emuv_memory_of_graph(const struct emuv_call *call, uint64_t address, uint64_t bytes)
+{
+  if (!address || !bytes) return 0;
+  const uint64_t live = shared_memory(address, bytes);
+  return live ? live : add(call, address, bytes, EMUV_TRACE_MEMORY_GRAPH, 0);
+}
+
+void emuv_memory_of_graph_end(const struct emuv_call *call, uint64_t address, uint64_t id)
+{
+  uint32_t kind;
+  if (id && emuv_memory_find(address, &kind) == id) drop(call, address, 0);
 }
 
 uint64_t emuv_memory_find(uint64_t address, uint32_t *kind)
