@@ -117,6 +117,8 @@ def decode(decoder, prompt, tokens):
 
 def main():
     o = options()
+    reference.deterministic()
+    torch.backends.cuda.enable_cudnn_sdp(False)  # outputs were seen to differ in a bit between runs
     started = time.perf_counter()
     with Range("load"):
         model = build(o)
