@@ -36,13 +36,14 @@ enum {
   KEY_FROM,
   KEY_TO,
   KEY_KERNEL,
-  KEY_SORT
+  KEY_SORT,
+  KEY_REPORT
 };
 enum { TOP_KERNELS = 15 };
 
 struct arguments {
-  const char *path, *output, *format;
-  bool json, objects, strict;
+  const char *path, *second, *output, *format;
+  bool json, objects, strict, report;
   int quiet;
   enum emuv_trace_kernel_sort sort;
   struct emuv_export_selection selection;
@@ -170,6 +171,24 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     if (!a->path) argp_error(state, "give a file");
     return 0;
   default: return ARGP_ERR_UNKNOWN;
+  }
+}
+
+/* Two files. */
+static error_t parse_merge(int key, char *arg, struct argp_state *state)
+{
+  struct arguments *a = state->input;
+  switch (key) {
+  case KEY_REPORT: a->report = true; return 0;
+  case ARGP_KEY_ARG:
+    if (a->second) argp_error(state, "two files: '%s' is one too many", arg);
+    *(a->path ? &a->second : &a->path) = arg;
+    return 0;
+  case ARGP_KEY_END:
+    if (!a->second) argp_error(state, "give two files: the default trace and that of --pages");
+    if (!a->output && !a->report) argp_error(state, "give --output FILE or --report");
+    return 0;
+  default: return parse(key, arg, state);
   }
 }
 
@@ -324,6 +343,20 @@ static int import_trace(struct arguments *a)
   return 0;
 }
 
+/* ---- merge ---- */
+
+static int merge(struct arguments *a)
+{
+  struct emuv_merge m;
+  int code = emuv_merge(a->path, a->second, a->output, &m, &a->err);
+  if (code) return report(&a->err);
+  emuv_log(EMUV_LOG_INFO, "%" PRIu64 " of %" PRIu64 " launches joined, %" PRIu64 " observed", m.joined, m.launches,
+           m.observed);
+  if (a->report) code = emuv_export_merge(&m, a->json ? EMUV_EXPORT_JSON : EMUV_EXPORT_TEXT, a->top, stdout, &a->err);
+  emuv_merge_free(&m);
+  return code ? report(&a->err) : 0;
+}
+
 /* ---- commands ---- */
 
 #define QUIET                                                                                                          \
@@ -364,6 +397,16 @@ static const struct argp_option import_options[] = {
     {"output", 'o', "FILE", 0, "the trace to write", 0},
     {"object-size", KEY_OBJECT_SIZE, "SIZE", 0, "csv: bytes of references that have no size (default: 4KiB)", 0},
     {"pid", KEY_PID, "PID", 0, "nsys: the process to import, of several", 0},
+    QUIET,
+    {0}};
+
+static const struct argp_option merge_options[] = {
+    {"output", 'o', "FILE", 0, "the merged trace", 0},
+    {"report", KEY_REPORT, NULL, 0,
+     "tell, by kernel, which pages the operands of DEFAULT do not cover, and which launches PAGES could not observe",
+     0},
+    {"json", KEY_JSON, NULL, 0, "the report as one JSON object", 0},
+    {"top", KEY_TOP, "N", 0, "kernels to list (default: 15)", 0},
     QUIET,
     {0}};
 
@@ -458,6 +501,15 @@ static const struct command {
       "  emuv-trace import report.sqlite --format nsys -o report.emuv\n"
       "\n"
       "Exit status: 0, 1 run-time failure, 2 usage, 3 input that cannot be used.\n",
+      NULL, NULL, NULL}},
+    {"merge",
+     merge,
+     {merge_options, parse_merge, "DEFAULT PAGES",
+      "Joins the capture of pages of one run to the default capture of another run of the same program: the times of "
+      "the one, the pages read and written of the other.\vExamples:\n"
+      "  emuv-trace -o infer.emuv python infer.py\n"
+      "  emuv-trace --pages -o pages.emuv python infer.py\n"
+      "  emuv-trace merge infer.emuv pages.emuv -o exact.emuv --report\n",
       NULL, NULL, NULL}},
 };
 

@@ -162,7 +162,7 @@ static const struct argp_option options[] = {
 static const struct argp parser = {
     .options = options,
     .parser = parse_option,
-    .args_doc = "[--] COMMAND [ARGUMENT...]\ninfo|dump|check|export|import FILE [OPTION...]",
+    .args_doc = "[--] COMMAND [ARGUMENT...]\ninfo|dump|check|export|import|merge FILE... [OPTION...]",
     .doc =
         "Captures what a GPU program allocates, copies, launches and touches, as a trace (.emuv); or reports on, "
         "checks and converts traces.\n\nOptions of a capture:\v"

@@ -6,6 +6,7 @@
 
 #include "tracer/format/info.h"
 #include "tracer/format/load.h"
+#include "tracer/format/merge.h"
 
 #include <stdio.h>
 
@@ -57,6 +58,11 @@ struct emuv_nsys_counts {
  * pid; 0 = the only one. EMUV_ERR_INPUT names the table that is missing. counts may be NULL. */
 int emuv_import_nsys(const char *database, uint32_t pid, const char *path, struct emuv_nsys_counts *counts,
                      struct emuv_err *err);
+
+/* What a merge found: launches joined, pages that the default capture's operands do not cover and launches that were not
+ * observed, by kernel; at most `top` of each as text, all as JSON. */
+int emuv_export_merge(const struct emuv_merge *m, enum emuv_export_style style, size_t top, FILE *out,
+                      struct emuv_err *err);
 
 /* Flushes; the error of any write before, too. */
 int emuv_export_finish(FILE *out, struct emuv_err *err);
