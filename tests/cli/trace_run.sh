@@ -148,7 +148,7 @@ processes() {
   [ "$(records launch "$child")" = 7 ] || fail 'the child'
   has err "emuv-trace: ${child#./}, "
   has err 'emuv-trace: run.emuv, '
-  [ "$(wc -l <err)" = 2 ] || fail 'lines on stderr'
+  [ "$(grep -c ^emuv-trace: err)" = 2 ] || fail 'lines on stderr'
 
   # Files of an earlier run with this name go, others stay; what they are is read in them, not in their names.
   cp "$child" other.123.emuv
@@ -159,7 +159,7 @@ processes() {
   status 0 "$trace" -o run.emuv "$fake" init launch:1
   [ ! -e "$child" ] || fail 'a stale file stays'
   for f in other.123.emuv run.keep.emuv run.77.emuv run.88.emuv; do [ -e $f ] || fail "$f is gone"; done
-  [ "$(wc -l <err)" = 1 ] || fail 'stale files are listed'
+  [ "$(grep -c ^emuv-trace: err)" = 1 ] || fail 'stale files are listed'
   rm -f ./*.emuv
 
   # exec: the old trace ends without a verdict, the new program takes the next name.
