@@ -12,6 +12,23 @@ import threading
 import time
 
 
+def segments():
+    """What PyTorch's allocator holds; the pools of cudaMallocAsync are not its own, and it tells nothing of them."""
+    import torch
+
+    try:
+        return [[s["address"], s["total_size"]] for s in torch.cuda.memory_snapshot()]
+    except RuntimeError:
+        return []
+
+
+def used():
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    return total - free
+
+
 def train(steps=10, named=None, profiled=None):
     """A small training loop; the parameters, a hash of the losses, and times of the steps."""
     import torch
@@ -40,7 +57,7 @@ def train(steps=10, named=None, profiled=None):
     torch.cuda.synchronize()
     return {
         "losses": losses, "begins": begins, "end": time.monotonic_ns(),
-        "reserved": torch.cuda.memory_reserved(), "allocated": torch.cuda.memory_allocated(),
+        "reserved": torch.cuda.memory_reserved(), "segments": segments(), "used": used(),
         "parameters": [[p.data_ptr(), p.numel() * p.element_size()] for p in model.parameters()],
     }
 

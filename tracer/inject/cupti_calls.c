@@ -146,7 +146,7 @@ static bool is_work(emuv_call_handler *handler)
       emuv_copy_batch,         emuv_copy_batch_v2,    emuv_set_linear,   emuv_set_2d,
       emuv_launch_kernel,      emuv_launch_kernel_ex, emuv_graph_launch, emuv_sync_stream,
       emuv_launch_cooperative, emuv_sync_event,       emuv_sync_context, emuv_sync_record,
-      emuv_sync_wait,          emuv_unsupported};
+      emuv_sync_wait};
   for (size_t i = 0; i < sizeof work / sizeof *work; i++)
     if (handler == work[i]) return true;
   return false;
