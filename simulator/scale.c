@@ -3,7 +3,7 @@
 #include "simulator/scale.h"
 
 #include "simulator/scenario.h"
-#include "tracer/format/load.h"
+#include "tracer/format/reader.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,19 +35,33 @@ static int find_preset(const char *gpu, struct emuv_config *config, bool *found,
   return rc;
 }
 
+/* Reads only as far as the record that names the card. */
+static int trace_gpu(const char *path, char gpu[64], struct emuv_err *err)
+{
+  struct emuv_trace_reader *reader;
+  struct emuv_trace_record r;
+  int rc = emuv_trace_reader_open(&reader, path, err), got = 0;
+  gpu[0] = '\0';
+  if (rc) return rc;
+  while (!gpu[0] && (got = emuv_trace_reader_next(reader, &r, err)) > 0) {
+    if (r.type != EMUV_TRACE_ENVIRONMENT) continue;
+    if (strcmp(emuv_trace_reader_string(reader, r.u.environment.key), "gpu") != 0) continue;
+    snprintf(gpu, 64, "%.63s", emuv_trace_reader_string(reader, r.u.environment.value));
+  }
+  emuv_trace_reader_close(reader);
+  return got < 0 ? got : 0;
+}
+
 int emuv_scale_trace_hardware(const char *trace_path, emuv_text preset, struct emuv_err *err)
 {
-  struct emuv_trace_data data;
   struct emuv_config config;
+  char gpu[64];
   bool found = false;
   preset[0] = '\0';
-  int rc = emuv_trace_load(trace_path, &data, err);
-  if (rc) return rc;
-  const char *gpu = emuv_trace_data_environment(&data, "gpu");
-  rc = emuv_config_defaults(&config, err);
-  if (!rc && gpu) rc = find_preset(gpu, &config, &found, err);
+  int rc = trace_gpu(trace_path, gpu, err);
+  if (!rc) rc = emuv_config_defaults(&config, err);
+  if (!rc && gpu[0]) rc = find_preset(gpu, &config, &found, err);
   if (!rc && found) memcpy(preset, config.hw.preset, sizeof config.hw.preset);
-  emuv_trace_data_free(&data);
   return rc;
 }
 

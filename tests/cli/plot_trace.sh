@@ -21,7 +21,7 @@ for file in llama-plots/*.png; do
 done
 for file in llama-plots/*.svg; do
   has "$file" '</svg>'
-  has "$file" 'NVIDIA H200 · 35,654 launches, copies and sets · 2.17 GiB touched · 32 tokens (NVTX)'
+  has "$file" 'NVIDIA H200 · 35,654 launches, copies and sets · 2.16 GiB touched · 32 tokens (NVTX)'
 done
 has llama-plots/heatmap.svg '<text>time since the first call (s)</text>'
 has llama-plots/heatmap.svg '<text>first token</text>'
@@ -31,15 +31,16 @@ has llama-plots/working-set.svg '<text>allocated</text>'
 has llama-plots/working-set-curve.svg '<text>one token (median)</text>'
 has llama-plots/miss-ratio.svg '<text>capacity (GiB)</text>'
 
-# The numbers. A token reads 2,069,024,768 bytes of weights: lru misses nearly all with less, nothing with a little more.
+# The numbers. A token reads 2,069,024,768 bytes of weights, and 22 times a workspace of at most 14 MB: with less, lru misses
+# all but the latter, with a little more nothing.
 status 0 "$trace" export llama.emuv --format figures -o f.sqlite
 [ "$(sqlite3 f.sqlite "SELECT sum(bytes) = (SELECT value FROM trace WHERE key = 'touched_bytes') FROM heat WHERE view = 'run'")" = 1 ] ||
   fail 'bytes of the heat map'
 [ "$(sqlite3 f.sqlite 'SELECT count(*) FROM step WHERE step > 1 AND abs(bytes / 2069024768.0 - 1) > 0.01')" = 0 ] ||
   fail 'bytes of a token'
 [ "$(sqlite3 f.sqlite "SELECT min(miss_bytes) / (SELECT value FROM trace WHERE key = 'counted_bytes') FROM
-  (SELECT miss_bytes * 1.0 AS miss_bytes FROM miss WHERE capacity_bytes < 2060000000)" | cut -c1-4)" = 0.97 ] || fail 'misses below'
-[ "$(sqlite3 f.sqlite 'SELECT max(miss_bytes) FROM miss WHERE capacity_bytes > 2110000000')" -lt 1000000 ] || fail 'misses above'
+  (SELECT miss_bytes * 1.0 AS miss_bytes FROM miss WHERE capacity_bytes < 2060000000)" | cut -c1-4)" = 0.86 ] || fail "misses below"
+[ "$(sqlite3 f.sqlite 'SELECT max(miss_bytes) FROM miss WHERE capacity_bytes > 2150000000')" -lt 1000000 ] || fail 'misses above'
 status 2 "$trace" export llama.emuv --format figures -o f.sqlite
 has err 'f.sqlite exists; it is not overwritten'
 status 2 "$trace" export llama.emuv --format figures

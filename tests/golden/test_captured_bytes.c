@@ -3,16 +3,18 @@
  * hidden 2048, intermediate 5632, 32 heads, 4 KV heads, vocabulary 32000, fp16, prompt 64, 32 tokens): distinct bytes
  * that a token touches. Both sides are workloads of the simulator; a byte counts once per token.
  *
- * The matrices agree to the byte: the trace's segments of kind WEIGHT are the 155 matrices, and the model has, beside
- * them, 45 norms of 4096 bytes (too small for WEIGHT in a trace) and one row of the embedding table. The rest, 0.1 % of
- * a token, differs in kind:
- * - embedding: the model reads one row; the trace does not tell which, so the look-up is bounded, at 1 MiB;
+ * The 155 matrices agree to the byte; the trace's segments of kind WEIGHT are these and the embedding table, the model
+ * has beside them 45 norms of 4096 bytes (too small for WEIGHT in a trace). The rest, less than 1 % of a token,
+ * differs:
+ * - embedding: the model reads one row; the trace does not tell which, so the look-up is bounded by what it has time
+ * for, 1 to 3 MB;
+ * - workspace of split-k products, in the traced program alone: the kernel that sums it up is bounded in the same way, 14 to 20 MB;
  * - KV cache: the model appends to one cache per layer and reads it whole; the traced program concatenates, reading the
  *   old keys and values and writing new ones, into memory that its caching allocator uses for one layer after the
  * other;
  * - activations: the model has two buffers that all layers share; the traced program has a tensor per operation;
  * - logits: the model writes one row in fp16; the traced program also converts it to fp32 and searches it;
- * - rotary tables, masks, positions, workspaces of split-k products: in the traced program alone. */
+ * - rotary tables, masks, positions: in the traced program alone. */
 #include "simulator/scenario.h"
 #include "simulator/simulate.h"
 
@@ -129,8 +131,8 @@ static void bytes_of_a_token(void **state)
                   i + 1, c.all, c.weights, c.other, m.all, m.weights, m.kv, m.other,
                   100 * ((double)m.all / (double)c.all - 1));
     assert_int_equal(m.weights, PARAMETER_BYTES + ROW_BYTES);
-    assert_int_equal(c.weights, PARAMETER_BYTES - NORMS_BYTES);
-    assert_true(c.other >= m.kv && c.other < m.kv + m.other + (2 << 20));
+    assert_true(c.weights >= PARAMETER_BYTES - NORMS_BYTES && c.weights < PARAMETER_BYTES + (3 << 20));
+    assert_true(c.other >= m.kv && c.other < m.kv + m.other + (24 << 20));
     assert_true(fabs((double)m.all / (double)c.all - 1) < 0.02);
     captured += c.all;
     modelled += m.all;

@@ -22,7 +22,7 @@ struct emuv_trace_atoms {
   uint64_t grain;             /* 1 = exact */
 };
 
-enum { EMUV_TRACE_REFERENCES_MOST = 1 << 24 };
+enum { EMUV_TRACE_REFERENCES_MOST = 1 << 25 };
 
 /* EMUV_ERR_NOMEM, EMUV_ERR_RANGE (more than 2^31 atoms). */
 int emuv_trace_atoms_build(const struct emuv_trace_touches *touches, uint64_t most, struct emuv_trace_atoms *atoms,

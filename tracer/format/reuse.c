@@ -163,17 +163,23 @@ static bool start(struct pass *p)
   return s->tree && s->atom_at && s->place && p->last_call;
 }
 
-static uint64_t whole_space(const struct emuv_trace_atoms *a)
+/* Bytes of the atoms that are touched at all; last_call is scratch. */
+static uint64_t distinct_bytes(struct pass *p)
 {
-  uint64_t bytes = a->n ? a->bounds[a->n] : 0;
-  return bytes ? bytes : 1;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < p->t->first[p->t->n_calls]; i++)
+    for (uint32_t k = 0; k < p->a->run[i].n; k++) p->last_call[p->a->run[i].first + k] = 1;
+  for (uint32_t atom = 0; atom < p->a->n; atom++)
+    if (p->last_call[atom]) bytes += emuv_trace_atom_bytes(p->a, atom);
+  memset(p->last_call, 0, p->a->n * sizeof *p->last_call);
+  return bytes;
 }
 
 static void set_frame(struct pass *p)
 {
   const struct emuv_trace_touches *t = p->t;
-  uint64_t space = whole_space(p->a);
-  p->r->capacity_bin = space / EMUV_TRACE_CAPACITIES + (space % EMUV_TRACE_CAPACITIES != 0);
+  uint64_t bytes = p->r->distinct_bytes = distinct_bytes(p);
+  p->r->capacity_bin = bytes / EMUV_TRACE_CAPACITIES + (bytes % EMUV_TRACE_CAPACITIES != 0 || bytes == 0);
   p->r->begin = p->r->end = t->last;
   for (size_t i = p->from; i < t->n_calls; i++)
     if (t->begin[i] < p->r->begin) p->r->begin = t->begin[i];

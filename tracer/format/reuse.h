@@ -22,6 +22,7 @@ uint32_t emuv_trace_bin(uint64_t v);
 double emuv_trace_bin_low(uint32_t bin);
 
 struct emuv_trace_reuse {
+  uint64_t distinct_bytes;                                   /* of the whole trace */
   uint64_t bytes, first_bytes;                               /* touched; of them never touched before */
   uint64_t distance[EMUV_TRACE_BINS], time[EMUV_TRACE_BINS]; /* bytes by bin */
   uint64_t capacity_bin;                                     /* bytes */

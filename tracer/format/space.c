@@ -14,10 +14,24 @@ struct touch {
   bool bounded;
 };
 
+enum { RECENT_BITS = 12 };
+
+/* A loop repeats the same touches, so most are dropped by a small direct-mapped cache before anything is sorted. */
 struct touches {
   struct touch *t;
   size_t n, cap;
+  struct touch recent[1 << RECENT_BITS];
 };
+
+static bool is_recent(struct touches *list, const struct touch *t)
+{
+  uint64_t mix = (t->lo ^ t->allocation << 40 ^ t->hi << 20 ^ t->bounded) * UINT64_C(0x9E3779B97F4A7C15);
+  struct touch *slot = &list->recent[mix >> (64 - RECENT_BITS)];
+  if (slot->hi == t->hi && slot->lo == t->lo && slot->allocation == t->allocation && slot->bounded == t->bounded)
+    return true;
+  *slot = *t;
+  return false;
+}
 
 bool emuv_trace_memory_on_device(uint32_t kind)
 {
@@ -39,6 +53,8 @@ static bool add(struct touches *list, const struct emuv_trace_data *data, uint64
   struct touch t = {.lo = lo, .bounded = bounded};
   long allocation = clip(data, id, lo, bytes, &t.hi);
   if (allocation < 0) return true;
+  t.allocation = (size_t)allocation;
+  if (is_recent(list, &t)) return true;
   if (list->n == list->cap) {
     size_t cap = list->cap * 2 + 1024;
     struct touch *grown = realloc(list->t, cap * sizeof *grown);
@@ -46,7 +62,6 @@ static bool add(struct touches *list, const struct emuv_trace_data *data, uint64
     list->t = grown;
     list->cap = cap;
   }
-  t.allocation = (size_t)allocation;
   list->t[list->n++] = t;
   return true;
 }
@@ -168,13 +183,14 @@ static bool lay_out(struct emuv_trace_space *s)
 int emuv_trace_space_build(const struct emuv_trace_data *data, struct emuv_trace_space *space, struct emuv_err *err)
 {
   *space = (struct emuv_trace_space){.data = data, .n_allocations = data->n_allocations};
-  struct touches list = {0};
-  bool ok = collect(&list, data);
+  struct touches *list = calloc(1, sizeof *list);
+  bool ok = list && collect(list, data);
   if (ok) {
-    deduplicate(&list);
-    ok = list_starts(space, &list) && list_extents(space, &list);
+    deduplicate(list);
+    ok = list_starts(space, list) && list_extents(space, list);
   }
-  free(list.t);
+  if (list) free(list->t);
+  free(list);
   bool fits = ok && lay_out(space);
   if (fits) return 0;
   emuv_trace_space_free(space);

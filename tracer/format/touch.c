@@ -4,13 +4,38 @@
 
 #include <stdlib.h>
 
-static const double READ_RATE = 10.0;             /* bytes per ns: above any card's memory, below its L2 */
+static const double READ_RATE = 10000;            /* bytes per ns: above any card's memory */
+static const double PORT_RATE = 128;              /* of one multiprocessor: 64 bytes per clock at 2 GHz */
+static const double LATENCY_NS = 200;             /* of one read, least: from the second-level cache */
 static const uint64_t READ_LEAST_BYTES = 1 << 20; /* an operand up to this is never cut */
+enum { REGISTERS_MOST = 255, REGISTER_BYTES = 4 };
 
-static uint64_t readable(const struct emuv_trace_call *call, uint64_t bytes)
+static double volume(const uint32_t n[3])
 {
-  if (call->end_ns <= call->start_ns) return bytes;
-  double most = READ_RATE * (double)(call->end_ns - call->start_ns);
+  return (double)n[0] * n[1] * n[2];
+}
+
+static double least(double a, double b)
+{
+  return a < b ? a : b;
+}
+
+/* What memory delivers in the launch's time; what its blocks can take in, each on one multiprocessor; and what they can
+ * have on its way (Little's law), which their registers and shared memory must hold. */
+static double readable_bytes(const struct emuv_trace_data *d, const struct emuv_trace_launch *l)
+{
+  const struct emuv_trace_kernel *k = emuv_trace_reader_kernel(d->reader, l->kernel);
+  double registers = k && k->registers ? k->registers : REGISTERS_MOST, time = (double)(l->end_ns - l->start_ns);
+  double shared = (double)l->shared_bytes + (k ? k->shared_bytes : 0), blocks = volume(l->grid);
+  double in_flight = blocks * (volume(l->block) * registers * REGISTER_BYTES + shared);
+  if (in_flight <= 0) return READ_RATE * time;
+  return least(least(READ_RATE, PORT_RATE * blocks) * time, in_flight * (1 + time / LATENCY_NS));
+}
+
+static uint64_t readable(const struct emuv_trace_data *d, const struct emuv_trace_call *call, uint64_t bytes)
+{
+  if (call->type != EMUV_TRACE_LAUNCH || call->end_ns <= call->start_ns) return bytes;
+  double most = readable_bytes(d, &d->launches[call->index]);
   if (most < (double)READ_LEAST_BYTES) most = (double)READ_LEAST_BYTES;
   return (double)bytes > most ? (uint64_t)most : bytes;
 }
@@ -20,7 +45,7 @@ bool emuv_trace_touch_place(const struct emuv_trace_space *space, const struct e
 {
   bool bounded = o->cls != EMUV_TRACE_CLASS_EXACT;
   if (!emuv_trace_space_find(space, o->allocation, o->offset, o->bytes, bounded, place)) return false;
-  if (bounded) place->bytes = readable(call, place->bytes);
+  if (bounded) place->bytes = readable(space->data, call, place->bytes);
   return true;
 }
 

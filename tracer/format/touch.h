@@ -36,8 +36,9 @@ int emuv_trace_touches_build(const struct emuv_trace_data *d, const struct emuv_
                              struct emuv_err *err);
 void emuv_trace_touches_free(struct emuv_trace_touches *touches);
 
-/* Where an operand of a call lies. A call cannot read more than its device time allows at a rate that no card's memory
- * reaches, so a bounded operand is cut to that. False when it is not device memory that the space holds. */
+/* Where an operand of a call lies. A launch cannot read more than its device time allows, at a rate that no card's
+ * memory reaches, nor more than its registers and shared memory can take in that time (Little's law), so a bounded
+ * operand is cut to that. False when it is not device memory that the space holds. */
 bool emuv_trace_touch_place(const struct emuv_trace_space *space, const struct emuv_trace_call *call,
                             const struct emuv_trace_operand *operand, struct emuv_trace_place *place);
 

@@ -3,7 +3,7 @@
 headline = subject . ': memory touched in the last ' . unit . 's'
 eval decorate
 set xlabel (time_unit eq 'calls' ? 'calls (launches, copies, sets), in order' : 'time since the first call (' . time_unit . ')')
-set ylabel 'touched memory, in the order of its allocation (' . memory_unit . ')'
+set ylabel 'touched memory, in the order of its allocation (' . space_unit . ')'
 set cblabel 'times that a byte is touched in ' . bin textcolor rgb ink offset 1.2, 0
 load_viridis = "set palette defined (0 '#fde725', 0.125 '#addc30', 0.25 '#5ec962', 0.375 '#28ae80', 0.5 '#21918c'," \
   ." 0.625 '#2c728e', 0.75 '#3b528b', 0.875 '#472d7b', 1 '#440154')"
@@ -14,6 +14,7 @@ set logscale cb
 set cbrange [coldest : hottest > coldest ? hottest : 2 * coldest]
 set format cb '%g'
 unset grid
+if (time_unit eq 'calls') { set format x '%.0f' }
 set xrange [time_from : time_from + n_times * time_step]
 set yrange [0 : n_spaces * space_step]
 x(i) = time_from + (i + 0.5) * time_step

@@ -6,7 +6,7 @@ SELECT 'block', 'steps';
 -- Where the map lies, in the units of the axes.
 SELECT 'num', 'time_step', printf('%.9g', time_bin / length) FROM shown, clock;
 SELECT 'num', 'time_from', printf('%.9g', begin / length) FROM shown, clock;
-SELECT 'num', 'space_step', printf('%.9g', space_bin_bytes / bytes) FROM shown, memory;
+SELECT 'num', 'space_step', printf('%.9g', space_bin_bytes / bytes) FROM shown, space_memory;
 SELECT 'num', 'n_times', n_times FROM shown;
 SELECT 'num', 'n_spaces', n_spaces FROM shown;
 SELECT 'set', 'bin', CASE WHEN time_unit <> 'ns' THEN time_bin || CASE time_bin WHEN 1 THEN ' call' ELSE ' calls' END

@@ -4,7 +4,7 @@ headline = subject . ': what a memory managed by lru misses'
 eval decorate
 set xlabel 'capacity (' . memory_unit . ')'
 set ylabel 'touched bytes that miss (%)'
-set xrange [0 : space]
+set xrange [0 : distinct]
 set yrange [0 : 105]
 set ytics 20
 if (per_step > 0) {

@@ -16,6 +16,7 @@ CREATE TEMP TABLE about AS SELECT
   max(CASE key WHEN 'steps_from' THEN value END) AS steps_from,
   max(CASE key WHEN 'calls' THEN value END) AS calls, max(CASE key WHEN 'end' THEN value END) AS last,
   max(CASE key WHEN 'space_bytes' THEN value END) AS space_bytes,
+  max(CASE key WHEN 'distinct_bytes' THEN value END) AS distinct_bytes,
   max(CASE key WHEN 'grain_bytes' THEN value END) AS grain_bytes,
   max(CASE key WHEN 'counted_step' THEN value END) AS counted_step,
   max(CASE key WHEN 'counted_steps' THEN value END) AS counted_steps,
@@ -29,6 +30,8 @@ FROM trace;
 CREATE TEMP TABLE memory_units(unit TEXT, bytes REAL);
 INSERT INTO memory_units VALUES ('GiB', 1073741824.0), ('MiB', 1048576.0), ('KiB', 1024.0), ('B', 1.0);
 CREATE TEMP TABLE memory AS SELECT unit, bytes FROM memory_units, about
+WHERE distinct_bytes >= 1.5 * bytes OR bytes = 1 ORDER BY bytes DESC LIMIT 1;
+CREATE TEMP TABLE space_memory AS SELECT unit, bytes FROM memory_units, about
 WHERE space_bytes >= 1.5 * bytes OR bytes = 1 ORDER BY bytes DESC LIMIT 1;
 CREATE TEMP TABLE time_units(unit TEXT, length REAL);
 INSERT INTO time_units VALUES ('s', 1e9), ('ms', 1e6), ('us', 1e3), ('ns', 1.0);
@@ -48,12 +51,13 @@ SELECT * FROM step, about WHERE counted_step > 0 AND step >= counted_step AND NO
 SELECT 'set', 'subject', name FROM about;
 SELECT 'set', 'memory_unit', unit FROM memory;
 SELECT 'set', 'time_unit', unit FROM clock;
-SELECT 'num', 'space', printf('%.9g', space_bytes / bytes) FROM about, memory;
+SELECT 'set', 'space_unit', unit FROM space_memory;
+SELECT 'num', 'distinct', printf('%.9g', distinct_bytes / bytes) FROM about, memory;
 SELECT 'num', 'last', printf('%.9g', last / length) FROM about, clock;
 SELECT 'set', 'unit', work_unit FROM about;
 SELECT 'set', 'settings',
        coalesce(nullif(gpu, '') || ' · ', '') || printf('%,d', calls) || ' launches, copies and sets · '
-       || printf('%.3g ', space_bytes / bytes) || unit || ' touched'
+       || printf('%.3g ', distinct_bytes / bytes) || unit || ' touched'
        || CASE WHEN counted_steps > 0 THEN ' · ' || counted_steps || ' ' || work_unit || CASE counted_steps WHEN 1 THEN '' ELSE 's' END
           || CASE steps_from WHEN 'ranges' THEN ' (NVTX)' ELSE ' (detected period)' END ELSE ' · no steps found' END
 FROM about, memory;

@@ -4,7 +4,7 @@ headline = subject . ': reuse'
 eval decorate
 set ylabel 'touched bytes (%)'
 set logscale x 2
-set rmargin at screen 0.97
+set rmargin at screen 0.95
 unset key
 set grid noxtics ytics
 array unit_of[6] = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
@@ -12,7 +12,7 @@ power(k) = k / 10 > 5 ? 5 : k / 10
 size(k) = sprintf('%g %s', 2.0 ** (k - 10 * power(k)), unit_of[power(k) + 1])
 number(v) = v >= 1e9 ? sprintf('%.3g s', v / 1e9) : v >= 1e6 ? sprintf('%.3g ms', v / 1e6) : \
   v >= 1e3 ? sprintf('%.3g us', v / 1e3) : sprintf('%g ns', v)
-lasts(k) = timed ? number(2.0 ** k) : sprintf('%g', 2.0 ** k)
+lasts(k) = timed ? number(2.0 ** k) : sprintf('%.0f', 2.0 ** k)
 # Labels at every bar, or at each second or fourth.
 skip(low, high) = high - low > 24 ? 4 : high - low > 10 ? 2 : 1
 set multiplot

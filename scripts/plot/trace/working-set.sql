@@ -9,7 +9,7 @@ SELECT 'set', 'window' || rank, name
 FROM (SELECT window, name, row_number() OVER (ORDER BY window DESC) AS rank FROM window_names);
 SELECT 'block', 'windows'; SELECT 'block', 'live'; SELECT 'block', 'steps';
 SELECT 'num', 'has_live', count(*) > 0 FROM live;
-SELECT 'num', 'has_steps', count(*) > 0 FROM counted_steps;
+SELECT 'num', 'has_steps', count(*) FROM counted_steps;
 SELECT 'part', 'windows', window, printf('%.9g', min(i * window, last) / length), printf('%.6g', w.bytes / m.bytes)
 FROM whole AS w, clock, memory AS m, about ORDER BY window DESC, i;
 SELECT 'row', 'live', printf('%.9g', i * window / length), printf('%.6g', l.bytes / m.bytes)

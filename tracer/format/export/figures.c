@@ -98,6 +98,7 @@ static int insert_trace(const struct output *o)
                  {"origin_ns", f->touches.origin_ns},
                  {"space_bytes", f->space.bytes},
                  {"touched_bytes", f->touches.bytes},
+                 {"distinct_bytes", f->reuse.distinct_bytes},
                  {"grain_bytes", f->atoms.grain},
                  {"counted_step", f->counted_step},
                  {"counted_steps", f->counted_step ? f->steps.n - f->counted_step : 0},
