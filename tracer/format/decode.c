@@ -44,7 +44,6 @@ static const char *kernel_add(struct emuv_tables *t, const uint8_t *p, size_t n)
   return NULL;
 }
 
-
 static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *channels, uint32_t at, uint64_t *n,
                                     const uint8_t *p, const uint8_t *end, const char **what);
 
@@ -63,7 +62,7 @@ static const char *page_set_add(struct emuv_tables *t, const uint8_t *p, size_t 
   if (!good) return "a page set is malformed in the block";
   struct emuv_page_set *set = &t->page_sets[t->n_page_sets];
   set->n = (size_t)(end - p);
-  if (!(set->bytes = malloc(set->n))) return out_of_memory;
+  if (!(set->bytes = calloc(1, set->n + EMUV_DECODE_SLACK))) return out_of_memory;
   memcpy(set->bytes, p, set->n);
   t->n_page_sets++;
   return NULL;
@@ -125,7 +124,7 @@ static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *channels, 
   if (*n > EMUV_TRACE_OPERANDS_MAX || (*n && (fields == 0 || fields > (uint64_t)(end - p) / *n))) return NULL;
   if (!operands_reserve(d, at + *n)) return *what = out_of_memory, NULL;
   for (uint64_t i = 0; i < *n && p; i++)
-    p = emuv_trace_decode(&emuv_trace_schema_operand, fields, &d->operands[at + i], channels, p, end);
+    p = emuv_trace_decode_inside(&emuv_trace_schema_operand, fields, &d->operands[at + i], channels, p, end);
   return p;
 }
 
@@ -146,12 +145,13 @@ static const char *record_read(struct emuv_decoder *d, struct emuv_trace_record 
                                const uint8_t *end)
 {
   const char *what = "a record is malformed in the block";
-  uint64_t n_operands = 0, own[EMUV_CHANNELS] = {0};
+  uint64_t n_operands = 0, own[EMUV_CHANNELS];
   const bool node = r->type == EMUV_TRACE_GRAPH_NODE;
+  if (node) memset(own, 0, sizeof own);
   if (emuv_trace_has_operands(r->type) &&
       !(p = operands_read(d, node ? own : d->channels, 0, &n_operands, p, end, &what)))
     return what;
-  if (!emuv_trace_decode(&emuv_trace_schemas[r->type], EMUV_FIELDS_TO_END, &r->u, d->channels, p, end))
+  if (!emuv_trace_decode_inside(&emuv_trace_schemas[r->type], EMUV_FIELDS_TO_END, &r->u, d->channels, p, end))
     return "a record is malformed in the block";
   if (r->type == EMUV_TRACE_LAUNCH) {
     r->u.launch.n_operands = (uint32_t)n_operands;

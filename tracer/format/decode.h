@@ -28,7 +28,7 @@ struct emuv_tables {
 const char *emuv_tables_read(struct emuv_tables *t, const uint8_t *p, const uint8_t *end);
 void emuv_tables_free(struct emuv_tables *t);
 
-/* A record payload that is being walked. */
+/* A record payload that is being walked. EMUV_DECODE_SLACK bytes behind its end can be read too. */
 struct emuv_decoder {
   const uint8_t *p, *end;
   uint64_t channels[EMUV_CHANNELS];

@@ -132,8 +132,9 @@ static int payload_read(struct emuv_trace_reader *r, const struct emuv_block_hea
     return fail(r, EMUV_ERR_INPUT, h->offset, "the block's payload is damaged (checksum)", err);
   if (h->codec > EMUV_CODEC_ZSTD)
     return fail(r, EMUV_ERR_UNSUPPORTED, h->offset, "unknown compression of the block", err);
-  int code = raw_reserve(r, h->raw_bytes + 1u, err);
+  int code = raw_reserve(r, h->raw_bytes + (size_t)EMUV_DECODE_SLACK, err);
   if (code) return code;
+  memset(r->raw + h->raw_bytes, 0, EMUV_DECODE_SLACK);
   if (h->codec == EMUV_CODEC_NONE) {
     memcpy(r->raw, stored, h->raw_bytes);
   } else {

@@ -202,33 +202,18 @@ static const struct emuv_trace_field verdict_fields[] = {
     DEC(emuv_trace_verdict, exit_status),
 };
 
-#define SCHEMA(n, f)                                                                                                   \
-  {                                                                                                                    \
-    n, f, COUNT(f)                                                                                                     \
-  }
+/* ---- the tables as code ---- */
 
-const struct emuv_trace_schema emuv_trace_schemas[EMUV_TRACE_TYPES] = {
-    [EMUV_TRACE_ENVIRONMENT] = SCHEMA("environment", environment_fields),
-    [EMUV_TRACE_PROCESS] = SCHEMA("process", process_fields),
-    [EMUV_TRACE_THREAD] = SCHEMA("thread", thread_fields),
-    [EMUV_TRACE_ALLOCATION] = SCHEMA("allocation", allocation_fields),
-    [EMUV_TRACE_FREE] = SCHEMA("free", free_fields),
-    [EMUV_TRACE_COPY] = SCHEMA("copy", copy_fields),
-    [EMUV_TRACE_SET] = SCHEMA("set", set_fields),
-    [EMUV_TRACE_LAUNCH] = SCHEMA("launch", launch_fields),
-    [EMUV_TRACE_GPU_TIME] = SCHEMA("gpu_time", gpu_time_fields),
-    [EMUV_TRACE_RANGE] = SCHEMA("range", range_fields),
-    [EMUV_TRACE_SYNC] = SCHEMA("sync", sync_fields),
-    [EMUV_TRACE_GAP] = SCHEMA("gap", gap_fields),
-    [EMUV_TRACE_DROP] = SCHEMA("drop", drop_fields),
-    [EMUV_TRACE_TAG] = SCHEMA("tag", tag_fields),
-    [EMUV_TRACE_GRAPH_NODE] = SCHEMA("graph_node", graph_node_fields),
-};
-const struct emuv_trace_schema emuv_trace_schema_operand = SCHEMA("operand", operand_fields);
-const struct emuv_trace_schema emuv_trace_schema_kernel = SCHEMA("kernel", kernel_fields);
-const struct emuv_trace_schema emuv_trace_schema_verdict = SCHEMA("verdict", verdict_fields);
+/* Each table gets its own encoder and decoder: the loops over its fields are unrolled, and what a field is becomes
+ * constants. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+#define INLINE static inline __attribute__((always_inline))
 
-static uint64_t encode_optional(uint64_t value, uint64_t *channel)
+INLINE uint64_t encode_optional(uint64_t value, uint64_t *channel)
 {
   if (value == 0 || value >> 63) return 0;
   uint64_t z = emuv_zigzag(value - *channel) + 1;
@@ -236,10 +221,12 @@ static uint64_t encode_optional(uint64_t value, uint64_t *channel)
   return z;
 }
 
-uint8_t *emuv_trace_encode(const struct emuv_trace_schema *schema, const void *base, uint64_t *channels, uint8_t *p)
+INLINE uint8_t *encode_fields(const struct emuv_trace_field *fields, uint32_t n, const void *base, uint64_t *channels,
+                              uint8_t *p)
 {
-  for (uint32_t i = 0; i < schema->n_fields; i++) {
-    const struct emuv_trace_field *f = &schema->fields[i];
+  UNROLL
+  for (uint32_t i = 0; i < n; i++) {
+    const struct emuv_trace_field *f = &fields[i];
     uint64_t v = emuv_trace_field_get(f, base), *c = &channels[f->channel];
     if (f->coding == EMUV_CODING_DELTA) {
       uint64_t delta = v - *c;
@@ -251,6 +238,88 @@ uint8_t *emuv_trace_encode(const struct emuv_trace_schema *schema, const void *b
     p = emuv_varint_put(p, v);
   }
   return p;
+}
+
+INLINE const uint8_t *decode_fields(const struct emuv_trace_field *fields, uint32_t n, void *base, uint64_t *channels,
+                                    const uint8_t *p)
+{
+  uint64_t beyond = 0; /* bits above those that 32-bit fields have */
+  UNROLL
+  for (uint32_t i = 0; i < n; i++) {
+    const struct emuv_trace_field *f = &fields[i];
+    uint64_t v;
+    p = emuv_varint_get_inside(p, &v);
+    if (__builtin_expect(!p, 0)) return NULL;
+    uint64_t *c = &channels[f->channel];
+    if (f->coding == EMUV_CODING_DELTA)
+      v = *c += emuv_unzigzag(v);
+    else if (f->coding == EMUV_CODING_OPTIONAL && v)
+      v = *c += emuv_unzigzag(v - 1);
+    if (f->size == 4) beyond |= v >> 32;
+    emuv_trace_field_set(f, base, v);
+  }
+  return beyond ? NULL : p;
+}
+
+#define CODE(name)                                                                                                     \
+  _Static_assert(COUNT(name##_fields) <= EMUV_DECODE_FIELDS, "EMUV_DECODE_SLACK is too small");                        \
+  static uint8_t *name##_encode(const void *base, uint64_t *channels, uint8_t *p)                                      \
+  {                                                                                                                    \
+    return encode_fields(name##_fields, COUNT(name##_fields), base, channels, p);                                      \
+  }                                                                                                                    \
+  static const uint8_t *name##_decode(void *base, uint64_t *channels, const uint8_t *p)                                \
+  {                                                                                                                    \
+    return decode_fields(name##_fields, COUNT(name##_fields), base, channels, p);                                      \
+  }
+
+CODE(environment)
+CODE(process)
+CODE(thread)
+CODE(allocation)
+CODE(free)
+CODE(copy)
+CODE(set)
+CODE(launch)
+CODE(gpu_time)
+CODE(range)
+CODE(sync)
+CODE(gap)
+CODE(drop)
+CODE(tag)
+CODE(graph_node)
+CODE(operand)
+CODE(kernel)
+CODE(verdict)
+
+#define SCHEMA(name)                                                                                                   \
+  {                                                                                                                    \
+#name, name##_fields, COUNT(name##_fields), name##_encode, name##_decode                                           \
+  }
+
+const struct emuv_trace_schema emuv_trace_schemas[EMUV_TRACE_TYPES] = {
+    [EMUV_TRACE_ENVIRONMENT] = SCHEMA(environment),
+    [EMUV_TRACE_PROCESS] = SCHEMA(process),
+    [EMUV_TRACE_THREAD] = SCHEMA(thread),
+    [EMUV_TRACE_ALLOCATION] = SCHEMA(allocation),
+    [EMUV_TRACE_FREE] = SCHEMA(free),
+    [EMUV_TRACE_COPY] = SCHEMA(copy),
+    [EMUV_TRACE_SET] = SCHEMA(set),
+    [EMUV_TRACE_LAUNCH] = SCHEMA(launch),
+    [EMUV_TRACE_GPU_TIME] = SCHEMA(gpu_time),
+    [EMUV_TRACE_RANGE] = SCHEMA(range),
+    [EMUV_TRACE_SYNC] = SCHEMA(sync),
+    [EMUV_TRACE_GAP] = SCHEMA(gap),
+    [EMUV_TRACE_DROP] = SCHEMA(drop),
+    [EMUV_TRACE_TAG] = SCHEMA(tag),
+    [EMUV_TRACE_GRAPH_NODE] = SCHEMA(graph_node),
+};
+const struct emuv_trace_schema emuv_trace_schema_operand = SCHEMA(operand);
+const struct emuv_trace_schema emuv_trace_schema_kernel = SCHEMA(kernel);
+const struct emuv_trace_schema emuv_trace_schema_verdict = SCHEMA(verdict);
+
+uint8_t *emuv_trace_encode(const struct emuv_trace_schema *schema, const void *base, uint64_t *channels, uint8_t *p)
+{
+  return schema->encode(base, channels, p);
 }
 
 const uint8_t *emuv_trace_decode(const struct emuv_trace_schema *schema, uint64_t n, void *base, uint64_t *channels,
@@ -275,6 +344,19 @@ const uint8_t *emuv_trace_decode(const struct emuv_trace_schema *schema, uint64_
   for (uint64_t skip = schema->n_fields, v; skip < n; skip++)
     if (!(p = emuv_varint_get(p, end, &v))) return NULL;
   return p;
+}
+
+/* Runs over the end when there are fewer fields than the table has (an older writer): then once more, with care. */
+const uint8_t *emuv_trace_decode_inside(const struct emuv_trace_schema *schema, uint64_t n, void *base,
+                                        uint64_t *channels, const uint8_t *p, const uint8_t *end)
+{
+  uint64_t before[EMUV_CHANNELS];
+  if (n != EMUV_FIELDS_TO_END && n != schema->n_fields) return emuv_trace_decode(schema, n, base, channels, p, end);
+  memcpy(before, channels, sizeof before);
+  const uint8_t *q = schema->decode(base, channels, p);
+  if (q && q <= end) return n == EMUV_FIELDS_TO_END ? end : q;
+  memcpy(channels, before, sizeof before);
+  return emuv_trace_decode(schema, n, base, channels, p, end);
 }
 
 const char *emuv_trace_name(const char *const *names, uint32_t n_names, uint64_t value, char buf[24])

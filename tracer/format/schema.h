@@ -48,6 +48,9 @@ struct emuv_trace_schema {
   const char *name; /* "launch" */
   const struct emuv_trace_field *fields;
   uint32_t n_fields;
+  /* The table as straight code; see emuv_trace_encode and emuv_trace_decode_inside. */
+  uint8_t *(*encode)(const void *base, uint64_t *channels, uint8_t *p);
+  const uint8_t *(*decode)(void *base, uint64_t *channels, const uint8_t *p);
 };
 
 extern const struct emuv_trace_schema emuv_trace_schemas[EMUV_TRACE_TYPES]; /* by enum emuv_trace_type; [0] is empty */
@@ -97,6 +100,10 @@ uint8_t *emuv_trace_encode(const struct emuv_trace_schema *schema, const void *b
 #define EMUV_FIELDS_TO_END UINT64_MAX
 const uint8_t *emuv_trace_decode(const struct emuv_trace_schema *schema, uint64_t n, void *base, uint64_t *channels,
                                  const uint8_t *p, const uint8_t *end);
+/* The same where EMUV_DECODE_SLACK bytes after p can be read, whatever they are: faster. */
+enum { EMUV_DECODE_FIELDS = 32, EMUV_DECODE_SLACK = EMUV_DECODE_FIELDS * EMUV_VARINT_MAX };
+const uint8_t *emuv_trace_decode_inside(const struct emuv_trace_schema *schema, uint64_t n, void *base,
+                                        uint64_t *channels, const uint8_t *p, const uint8_t *end);
 /* Text of an enumeration's value, or its number in buf. */
 const char *emuv_trace_name(const char *const *names, uint32_t n_names, uint64_t value, char buf[24]);
 /* The same for a value of a NAME field. */

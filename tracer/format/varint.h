@@ -3,8 +3,10 @@
 #ifndef EMUV_FORMAT_VARINT_H
 #define EMUV_FORMAT_VARINT_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint8_t *emuv_varint_put(uint8_t *p, uint64_t v)
 {
@@ -34,6 +36,26 @@ static inline const uint8_t *emuv_varint_get(const uint8_t *p, const uint8_t *en
     }
   }
   return NULL;
+}
+
+/* The same where at least 10 bytes can be read, so that nothing need be known about an end: NULL when it does not fit
+ * 64 bits. Up to 8 bytes at once: the groups of 7 bits are pushed together in three steps. */
+static inline const uint8_t *emuv_varint_get_inside(const uint8_t *p, uint64_t *v)
+{
+  if (*p < 0x80) {
+    *v = *p;
+    return p + 1;
+  }
+  uint64_t w;
+  memcpy(&w, p, sizeof w);
+  w = le64toh(w);
+  const uint64_t stops = ~w & UINT64_C(0x8080808080808080);
+  if (stops == 0) return emuv_varint_get(p, p + 10, v);
+  w &= stops ^ (stops - 1);
+  w = (w & UINT64_C(0x7f007f007f007f00)) >> 1 | (w & UINT64_C(0x007f007f007f007f));
+  w = (w & UINT64_C(0x3fff00003fff0000)) >> 2 | (w & UINT64_C(0x00003fff00003fff));
+  *v = (w & UINT64_C(0x0fffffff00000000)) >> 4 | (w & UINT64_C(0x000000000fffffff));
+  return p + (__builtin_ctzll(stops) >> 3) + 1;
 }
 
 static inline uint64_t emuv_zigzag(uint64_t delta)
