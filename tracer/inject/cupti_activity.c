@@ -7,7 +7,7 @@
  * Timing each node of a CUDA graph costs much when kernels are short (a third of a decode's time on an H200, of which a
  * part stays when it is switched off again: the graph keeps its instruments); one time for the whole graph costs next
  * to nothing. So graphs are timed as a whole, and the reader shares that out by the times of the same kernels outside
- * of graphs. EMUV_TRACE_GRAPH_TIMES=nodes in the environment asks for measured times of nodes. */
+ * of graphs. EMUV_TRACE_GRAPH_NODES=1 in the environment (--graph-nodes) asks for measured times of nodes. */
 #include "tracer/inject/cupti_capture.h"
 
 #include <stdlib.h>
@@ -168,8 +168,8 @@ uint64_t emuv_activity_set_clock(int tries)
 int emuv_activity_enable(bool on)
 {
   const struct emuv_cupti_api *const api = &emuv_capture.api;
-  const char *times = getenv("EMUV_TRACE_GRAPH_TIMES");
-  const bool by_node = times && strcmp(times, "nodes") == 0;
+  const char *nodes = getenv("EMUV_TRACE_GRAPH_NODES");
+  const bool by_node = nodes && strcmp(nodes, "1") == 0;
   int known = 0;
   for (int i = 0; i < (by_node ? KINDS - 1 : KINDS); i++)
     known += (on ? api->cuptiActivityEnable : api->cuptiActivityDisable)(kinds[i]) == CUPTI_SUCCESS;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See launch.h. What the capture is told goes through the environment, so that it reaches processes started by the
- * command too: EMUV_TRACE_OUTPUT, EMUV_TRACE_RUN, EMUV_TRACE_MAX_BYTES, EMUV_TRACE_PAGES and what window.h names. */
+ * command too: EMUV_TRACE_OUTPUT, EMUV_TRACE_RUN, EMUV_TRACE_MAX_BYTES, EMUV_TRACE_PAGES,
+ * EMUV_TRACE_GRAPH_NODES and what window.h names. */
 #include "tracer/inject/launch.h"
 
 #include "runtime/core/err.h"
@@ -25,14 +26,22 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, EXIT_NO_LIBRARY = 77, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
-enum { KEY_MAX_SIZE = 256, KEY_START_AFTER, KEY_DURATION, KEY_CAPTURE_RANGE, KEY_PAGES, MIN_BYTES = 4096 };
+enum {
+  KEY_MAX_SIZE = 256,
+  KEY_START_AFTER,
+  KEY_DURATION,
+  KEY_CAPTURE_RANGE,
+  KEY_PAGES,
+  KEY_GRAPH_NODES,
+  MIN_BYTES = 4096
+};
 
 struct request {
   char output[PATH_MAX], shown[PATH_MAX]; /* absolute; as the user wrote it */
   uint64_t max_bytes, start_after_ns, duration_ns;
   uint64_t page_bytes; /* 0: the capture through CUPTI */
   const char *range;
-  bool quiet, verbose;
+  bool quiet, verbose, graph_nodes;
   char **command; /* NULL-terminated, inside argv */
   char run[64];   /* identifies this run in the traces that it writes */
 };
@@ -125,6 +134,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
   case KEY_DURATION: parse_duration(state, arg, &r->duration_ns); return 0;
   case KEY_CAPTURE_RANGE: parse_range(state, r, arg); return 0;
   case KEY_PAGES: parse_pages(state, r, arg); return 0;
+  case KEY_GRAPH_NODES: r->graph_nodes = true; return 0;
   case ARGP_KEY_END: check_together(state, r); return 0;
   case ARGP_KEY_ARG:
     r->command = state->argv + state->next - 1;
@@ -152,6 +162,11 @@ static const struct argp_option options[] = {
     {"pages", KEY_PAGES, "SIZE", OPTION_ARG_OPTIONAL,
      "Observe on the GPU which pages each kernel reads and writes (default size 64KiB): slower, without device times; "
      "see merge",
+     0},
+    {"graph-nodes", KEY_GRAPH_NODES, NULL, 0,
+     "Measure the time of each node of CUDA graphs: slower. Without it a graph is timed as a whole, and the times of "
+     "its "
+     "nodes are estimated from launches of the same kernels outside of graphs",
      0},
     {"max-size", KEY_MAX_SIZE, "SIZE", 0, "Stop recording when the file has this size: 64MiB, 1GiB", 0},
     {"quiet", 'q', NULL, 0, "Say nothing on stderr unless something fails", 1},
@@ -253,6 +268,7 @@ static void set_environment(const struct request *r, const char *library)
   set_number("EMUV_TRACE_START_AT_NS", r->start_after_ns ? clock_ns(CLOCK_MONOTONIC) + r->start_after_ns : 0);
   set_number("EMUV_TRACE_DURATION_NS", r->duration_ns);
   set_number("EMUV_TRACE_PAGES", r->page_bytes);
+  set_number("EMUV_TRACE_GRAPH_NODES", r->graph_nodes);
   if (r->range)
     setenv("EMUV_TRACE_CAPTURE_RANGE", r->range, 1);
   else
