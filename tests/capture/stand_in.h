@@ -14,12 +14,20 @@
 #include <string.h>
 
 #define CLOCK_SHIFT_NS 5000000000000u /* the stand-in's clock is ahead of CLOCK_MONOTONIC */
-enum { CHAIN = 64, STREAM_ID = 13, PARAM_KERNEL = 0x1000, EXTRA_KERNEL = 0x2000, UNKNOWN_KERNEL = 0x3000 };
+enum {
+  CALLS = 2048,
+  CHAIN = 64,
+  STREAM_ID = 13,
+  PARAM_KERNEL = 0x1000,
+  EXTRA_KERNEL = 0x2000,
+  UNKNOWN_KERNEL = 0x3000
+};
 
 static CUpti_CallbackFunc callback;
 static CUpti_BuffersCallbackRequestFunc request_buffer;
 static CUpti_BuffersCallbackCompleteFunc complete_buffer;
 static CUptiResult subscribe_result;
+static atomic_bool called_back[CALLS], activities_come;
 static _Atomic uint32_t correlation; /* several threads may call */
 static uint32_t activity_shift;      /* activity_shift: activities carry the number of an outer call */
 static struct {
@@ -48,14 +56,29 @@ static CUptiResult fake_unsubscribe(CUpti_SubscriberHandle handle)
 static CUptiResult fake_enable_callback(uint32_t on, CUpti_SubscriberHandle s, CUpti_CallbackDomain d,
                                         CUpti_CallbackId id)
 {
-  (void)on, (void)s, (void)d, (void)id;
+  (void)s;
+  if (d == CUPTI_CB_DOMAIN_DRIVER_API && id < CALLS) atomic_store(&called_back[id], on);
   return CUPTI_SUCCESS;
 }
 
-static CUptiResult fake_activity_kind(CUpti_ActivityKind kind)
+static CUptiResult fake_activity_enable(CUpti_ActivityKind kind)
 {
   (void)kind;
+  atomic_store(&activities_come, true);
   return CUPTI_SUCCESS;
+}
+
+static CUptiResult fake_activity_disable(CUpti_ActivityKind kind)
+{
+  (void)kind;
+  atomic_store(&activities_come, false);
+  return CUPTI_SUCCESS;
+}
+
+/* One callback around a driver call, if the capture wants it. */
+static inline void call_back(CUpti_CallbackId id, const CUpti_CallbackData *data)
+{
+  if (callback && id < CALLS && atomic_load(&called_back[id])) callback(NULL, CUPTI_CB_DOMAIN_DRIVER_API, id, data);
 }
 
 static CUptiResult fake_register(CUpti_BuffersCallbackRequestFunc request, CUpti_BuffersCallbackCompleteFunc complete)
@@ -205,8 +228,8 @@ int emuv_cupti_load(struct emuv_cupti_api *api, struct emuv_err *err)
 {
   (void)err;
   *api = (struct emuv_cupti_api){
-      .cuptiActivityDisable = fake_activity_kind,
-      .cuptiActivityEnable = fake_activity_kind,
+      .cuptiActivityDisable = fake_activity_disable,
+      .cuptiActivityEnable = fake_activity_enable,
       .cuptiActivityFlushAll = fake_flush,
       .cuptiActivityGetNextRecord = fake_next,
       .cuptiActivityGetNumDroppedRecords = fake_dropped,

@@ -34,9 +34,9 @@ static void call(CUpti_CallbackId id, const char *symbol, void *params)
                           .contextUid = 1,
                           .correlationData = &data,
                           .correlationId = correlation += 2};
-  if (callback) callback(NULL, CUPTI_CB_DOMAIN_DRIVER_API, id, &d);
+  call_back(id, &d);
   d.callbackSite = CUPTI_API_EXIT;
-  if (callback) callback(NULL, CUPTI_CB_DOMAIN_DRIVER_API, id, &d);
+  call_back(id, &d);
 }
 
 static int initialize(void)

@@ -40,10 +40,10 @@ static void call_with(CUpti_CallbackId id, const char *symbol, void *params, CUr
                           .contextUid = 1,
                           .correlationData = &data,
                           .correlationId = correlation += 2};
-  if (callback) callback(NULL, CUPTI_CB_DOMAIN_DRIVER_API, id, &d);
+  call_back(id, &d);
   if (work) work(params);
   d.callbackSite = CUPTI_API_EXIT;
-  if (callback) callback(NULL, CUPTI_CB_DOMAIN_DRIVER_API, id, &d);
+  call_back(id, &d);
 }
 
 static void call(CUpti_CallbackId id, const char *symbol, void *params)
@@ -66,6 +66,7 @@ static void release(uint64_t address)
 
 static void ran_on_gpu(uint64_t start)
 {
+  if (!atomic_load(&activities_come)) return;
   pthread_mutex_lock(&pending_lock);
   pending[n_pending].correlation = correlation;
   pending[n_pending].start = start + CLOCK_SHIFT_NS;
@@ -494,6 +495,60 @@ static void another_subscriber_is_no_failure(void **state)
   assert_int_equal(seen.state.verdict.status, EMUV_TRACE_STATUS_STOPPED);
 }
 
+static void profiler(bool start)
+{
+  call(start ? CUPTI_DRIVER_TRACE_CBID_cuProfilerStart : CUPTI_DRIVER_TRACE_CBID_cuProfilerStop, NULL, NULL);
+}
+
+/* What the capture makes CUPTI do for launches; for allocations it is always the same. */
+static void must_be_armed(bool armed)
+{
+  if (called_back[CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel] != armed || activities_come != armed ||
+      !called_back[CUPTI_DRIVER_TRACE_CBID_cuMemAlloc_v2])
+    exit(8);
+}
+
+static void run_window(void)
+{
+  const struct timespec pause = {.tv_sec = 1, .tv_nsec = 500000000};
+  must_be_armed(false);
+  allocate(SEGMENT, SEGMENT_BYTES);
+  launch_with_params(SEGMENT, SEGMENT);
+  profiler(true);
+  must_be_armed(true);
+  launch_with_params(SEGMENT, SEGMENT);
+  launch_with_params(SEGMENT, SEGMENT);
+  profiler(false);
+  must_be_armed(true); /* the next range may be near */
+  launch_with_params(SEGMENT, SEGMENT);
+  copy_to_device(SEGMENT, "", 1);
+  nanosleep(&pause, NULL);
+  must_be_armed(false);
+  allocate(SEGMENT + SEGMENT_BYTES, 4096);
+  launch_with_params(SEGMENT, SEGMENT);
+  profiler(true);
+  must_be_armed(true);
+  launch_with_params(SEGMENT + SEGMENT_BYTES, SEGMENT);
+  profiler(false);
+}
+
+static void only_the_window_is_recorded(void **state)
+{
+  (void)state;
+  setenv("EMUV_TRACE_CAPTURE_RANGE", "cudaProfilerApi", 1);
+  const int status = traced(run_window);
+  unsetenv("EMUV_TRACE_CAPTURE_RANGE");
+  assert_int_equal(WEXITSTATUS(status), 7);
+  read_trace(&seen);
+  assert_int_equal(seen.launches, 3);
+  assert_int_equal(seen.times, 3); /* not that of the launch after the first range */
+  assert_int_equal(seen.copies, 0);
+  assert_int_equal(seen.allocations, 2);
+  assert_int_equal(seen.operand[2][0].allocation, 2);
+  assert_int_equal(seen.ranges, 4);
+  for (int i = 0; i < 3; i++) assert_int_equal(seen.time[i].correlation, seen.launch[i].correlation);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -506,6 +561,7 @@ int main(void)
       cmocka_unit_test(a_full_log_loses_nothing),
       cmocka_unit_test(what_is_not_known_is_a_gap),
       cmocka_unit_test(ranges_are_recorded),
+      cmocka_unit_test(only_the_window_is_recorded),
       cmocka_unit_test(forked_children_are_inert),
       cmocka_unit_test(killed_programs_leave_a_trace),
       cmocka_unit_test(another_subscriber_is_no_failure),

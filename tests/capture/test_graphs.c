@@ -34,10 +34,10 @@ static void call_with(CUpti_CallbackId id, void *params, CUresult result, struct
                           .contextUid = 1,
                           .correlationData = &data,
                           .correlationId = correlation += 2};
-  callback(NULL, CUPTI_CB_DOMAIN_DRIVER_API, id, &d);
+  call_back(id, &d);
   if (instantiated) fake_clone(instantiated);
   d.callbackSite = CUPTI_API_EXIT;
-  callback(NULL, CUPTI_CB_DOMAIN_DRIVER_API, id, &d);
+  call_back(id, &d);
 }
 
 static void call(CUpti_CallbackId id, void *params)

@@ -196,13 +196,17 @@ windows() {
   [ "$(records launch t.emuv)" = 7 ] || fail "profiler: $(records launch t.emuv) launches"
   [ "$(records allocation t.emuv)" = 3 ] && [ "$(records free t.emuv)" = 1 ] || fail 'memory outside the window'
   [ "$(verdict t.emuv)" = complete ] || fail 'verdict with a window'
-  "$trace" dump t.emuv --type environment | grep -q 'key="record_in" value="cudaProfilerApi"' || fail 'what was asked for'
+  "$trace" info t.emuv >out
+  has out 'recorded     only from cudaProfilerStart to cudaProfilerStop'
 
   # Of NVTX: by name, repeated, nested in itself, begun before CUDA; other names do not count.
   words='push:decode init alloc:1 launch:1 pop launch:9 push:other launch:9 push:decode push:decode launch:2 pop launch:2 pop
     launch:9 pop push:decode launch:3 pop launch:9'
   status 0 "$trace" --capture-range nvtx:decode -o t.emuv "$fake" $words
   [ "$(records launch t.emuv)" = 8 ] || fail "nvtx: $(records launch t.emuv) launches"
+  "$trace" info t.emuv >out
+  has out "recorded     only inside NVTX ranges 'decode'"
+  lacks out run_output
   status 0 "$trace" --capture-range nvtx:decoder -o t.emuv "$fake" $words
   has err "nothing was recorded: no NVTX range is named 'decoder'"
   [ "$(records launch t.emuv)" = 0 ] || fail 'a range that does not come'

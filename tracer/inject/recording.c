@@ -2,11 +2,13 @@
 /* See recording.h. */
 #include "tracer/inject/recording.h"
 
+#include "runtime/core/units.h"
 #include "tracer/inject/inject.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <time.h>
 
 #define SETTLE_NS UINT64_C(1000000000) /* a pause of this length disarms */
@@ -104,13 +106,22 @@ static void start_thread(void)
   if (!keeper.started) emuv_capture_say("no thread for --start-after and --duration: they do not hold");
 }
 
+/* The window in words, for whoever reads the trace. */
 static void describe(struct emuv_trace_writer *w)
 {
-  static const char *const triggers[] = {"", "cudaProfilerApi", "nvtx"};
-  if (emuv_recording.start_at_ns) emuv_inject_fact(w, "record_from_ns", emuv_recording.start_at_ns);
-  if (emuv_recording.duration_ns) emuv_inject_fact(w, "record_for_ns", emuv_recording.duration_ns);
-  if (emuv_recording.trigger) emuv_trace_writer_environment(w, "record_in", triggers[emuv_recording.trigger]);
-  if (*emuv_recording.name) emuv_trace_writer_environment(w, "record_in_range", emuv_recording.name);
+  const struct emuv_window *const r = &emuv_recording;
+  const uint64_t now = emuv_capture_now_ns();
+  char text[EMUV_WINDOW_NAME + 128], range[EMUV_WINDOW_NAME + 32] = "", start[64] = "", end[64] = "", time[32];
+  if (!emuv_window_is_set(r)) return;
+  if (r->trigger == EMUV_WINDOW_PROFILER) snprintf(range, sizeof range, " from cudaProfilerStart to cudaProfilerStop");
+  if (r->trigger == EMUV_WINDOW_NVTX) snprintf(range, sizeof range, " inside NVTX ranges '%s'", r->name);
+  if (r->start_at_ns > now)
+    snprintf(start, sizeof start, " from %s after the start of CUDA",
+             emuv_units_human_time((double)(r->start_at_ns - now) / 1e9, time, sizeof time));
+  if (r->duration_ns)
+    snprintf(end, sizeof end, " for %s", emuv_units_human_time((double)r->duration_ns / 1e9, time, sizeof time));
+  snprintf(text, sizeof text, "only%s%s%s", range, start, end);
+  if (*range || *start || *end) emuv_trace_writer_environment(w, "recorded", text);
 }
 
 void emuv_recording_begin(struct emuv_trace_writer *w, void (*arm)(bool on), void (*end)(void))

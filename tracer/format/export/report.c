@@ -135,6 +135,8 @@ static bool setting_is_told(const char *key)
                                      "gpu_multiprocessors",
                                      "cupti_version",
                                      "realtime_at_start_s",
+                                     "run",
+                                     "run_output",
                                      "tensormap_sample",
                                      "tensormap_modes",
                                      "capture_clock_width_ns",
