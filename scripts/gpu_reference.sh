@@ -78,7 +78,7 @@ command_of() {
       fi ;;
     llama-expandable) command="env PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True python3 llama_decode.py $small" ;;
     llama-async) command="env PYTORCH_CUDA_ALLOC_CONF=backend:cudaMallocAsync python3 llama_decode.py $small" ;;
-    llama-long) command='python3 llama_decode.py --layers 4 --tokens 500' ;; # does memory grow with time?
+    llama-long) command='python3 llama_decode.py --layers 4 --tokens 160' ;; # does memory grow with time?
     *) false ;;
   esac || { echo "-- $1: not here"; return 1; }
 }
@@ -119,6 +119,7 @@ pages_of() { # PROGRAM: pages seen on the device, joined to the trace of the sam
   [ -s "$1.pages.emuv" ] || return 1
   ls -l "$1.pages.emuv" >"$logs/$1.pages.size"
   cp "$1.pages.emuv" "$traces/"
+  "$trace" --help 2>&1 | grep -q ' merge' || return 0
   step "$1.merge" 60 "$trace" merge --report -o "$traces/$1.merged.emuv" "$traces/$1.emuv" "$1.pages.emuv"
   if [ -x "$stage/bin/trace_truth" ] && [ -s "$traces/$1.merged.emuv" ]; then
     step "$1.merged.truth" 20 "$stage/bin/trace_truth" --json --exact 0 --pages "$traces/$1.merged.emuv" \
@@ -179,9 +180,9 @@ for program in $variants; do once "$program" && examine "$program"; done
 python3 "$here/scripts/gpu_reference_summary.py" "$logs" "$traces" "$out" >"$out/summary.txt" 2>&1
 for variant in $variants; do rm -f "$traces/$variant".*; done
 tar -C "$work" -czf "$out/logs.tar.gz" logs
-# What comes back has to be small: traces with pages only as merged, largest last, up to 16 MB.
+# What comes back has to be small: traces with pages apart, largest last, up to 16 MB.
 tar -C "$work" -czf "$out/traces.tar.gz" --exclude '*.pages.emuv' --exclude '*.merged.emuv' traces
-(cd "$work" && ls -Sr traces/*.merged.emuv 2>/dev/null) | while read -r file; do
+(cd "$work" && ls -Sr traces/*.merged.emuv traces/*.pages.emuv 2>/dev/null) | while read -r file; do
   sum=$((${sum:-0} + $(stat -c %s "$work/$file")))
   [ $sum -gt 15000000 ] || printf '%s\n' "$file"
 done >"$work/merged"

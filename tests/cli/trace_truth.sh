@@ -48,6 +48,9 @@ PYTHON
 change $matrix read '"none"' # the trace has a matrix that the step does not read
 status 1 "$truth" "$recorded.emuv" changed.json
 has out "extra: name $matrix steps 32 first_step 0"
+status 0 "$doctor" "$recorded.emuv" false.emuv "$said" loosen $matrix
+status 1 "$truth" false.emuv changed.json # bounded, but at a place where that kernel always has an address
+has out "extra: name $matrix steps 32 first_step 0"
 change $matrix steps '[0, 1, 2]'
 status 1 "$truth" "$recorded.emuv" changed.json
 has out "extra: name $matrix steps 29 first_step 3"

@@ -26,6 +26,7 @@ struct truth_span {
   uint64_t reach;  /* where the operand as recorded ends; end: where it is taken to end */
   uint32_t kernel; /* 0: a copy or a set */
   bool exact;
+  bool rare; /* bounded, at a place of the arguments where few launches of the kernel have an address */
 };
 uint64_t truth_covered(const struct truth_span *spans, size_t n, uint64_t begin, uint64_t end, bool only_exact);
 void truth_sort(struct truth_span *spans, size_t n);

@@ -18,10 +18,10 @@
 enum read { READ_ALL, READ_TOUCH, READ_ROWS, READ_NONE, READS };
 static const char *const read_names[READS] = {"all", "touch", "rows", "none"};
 
-enum fault { MISSING, EXTRA, NOT_EXACT, FAULTS };
-static const char *const fault_names[FAULTS] = {"missing", "extra", "not_exact"};
+enum fault { MISSING, EXTRA, NOT_EXACT, DOUBTFUL, FAULTS };
+static const char *const fault_names[FAULTS] = {"missing", "extra", "not_exact", "doubtful"};
 
-enum { LISTED_MAX = 100 }; /* of each kind of fault */
+enum { LISTED_MAX = 100, RARE_ONE_IN = 10 }; /* LISTED_MAX: of each kind of fault */
 
 struct tally {
   size_t steps, first_step;
@@ -35,6 +35,12 @@ struct tensor {
   enum read read;
   const json_t *steps; /* NULL: all */
   struct tally fault[FAULTS];
+};
+
+/* A place in the arguments of a kernel, and how many of its launches have an address there. */
+struct place {
+  uint32_t kernel, place;
+  size_t launches;
 };
 
 struct step_sums {
@@ -51,7 +57,9 @@ struct truth {
   struct tensor *tensor;
   struct truth_span *span; /* of the step at hand */
   struct step_sums *sums;  /* by step */
-  size_t n_tensors, n_spans, cap_spans, n_steps;
+  struct place *places;    /* sorted */
+  size_t *kernel_launches; /* by kernel */
+  size_t n_tensors, n_spans, cap_spans, n_steps, n_places;
 };
 
 static bool in_step(const struct tensor *t, size_t step)
@@ -62,6 +70,64 @@ static bool in_step(const struct tensor *t, size_t step)
   if (!t->steps) return true;
   json_array_foreach(t->steps, i, number) if (json_integer_value(number) == (json_int_t)step) return true;
   return false;
+}
+
+/* ---- how common an address is at a place ---- */
+
+static int by_place(const void *a, const void *b)
+{
+  const struct place *x = a, *y = b;
+  if (x->kernel != y->kernel) return x->kernel < y->kernel ? -1 : 1;
+  return (x->place > y->place) - (x->place < y->place);
+}
+
+/* Kernels, and operands of all launches: those of graphs share theirs in memory. */
+static void count(const struct emuv_trace_data *d, size_t *kernels, size_t *operands)
+{
+  *kernels = 1;
+  *operands = 0;
+  for (size_t i = 0; i < d->n_launches; i++) {
+    if (d->launches[i].kernel >= *kernels) *kernels = (size_t)d->launches[i].kernel + 1;
+    *operands += d->launches[i].n_operands;
+  }
+}
+
+static void merge_places(struct truth *t)
+{
+  size_t n = 0;
+  if (t->n_places) qsort(t->places, t->n_places, sizeof *t->places, by_place);
+  for (size_t i = 0; i < t->n_places; i++) {
+    if (n && by_place(&t->places[n - 1], &t->places[i]) == 0)
+      t->places[n - 1].launches++;
+    else
+      t->places[n++] = t->places[i];
+  }
+  t->n_places = n;
+}
+
+static bool count_places(struct truth *t)
+{
+  const struct emuv_trace_data *d = t->d;
+  size_t kernels, operands;
+  count(d, &kernels, &operands);
+  t->kernel_launches = calloc(kernels, sizeof *t->kernel_launches);
+  t->places = calloc(operands + 1, sizeof *t->places);
+  if (!t->kernel_launches || !t->places) return false;
+  for (size_t i = 0; i < d->n_launches; i++) {
+    const struct emuv_trace_launch *l = &d->launches[i];
+    t->kernel_launches[l->kernel]++;
+    for (uint32_t k = 0; k < l->n_operands; k++)
+      t->places[t->n_places++] = (struct place){l->kernel, l->operands[k].place, 1};
+  }
+  merge_places(t);
+  return true;
+}
+
+static bool is_rare(const struct truth *t, uint32_t kernel, uint32_t place)
+{
+  const struct place key = {.kernel = kernel, .place = place};
+  const struct place *p = t->n_places ? bsearch(&key, t->places, t->n_places, sizeof key, by_place) : NULL;
+  return p && p->launches * RARE_ONE_IN < t->kernel_launches[kernel];
 }
 
 /* ---- spans ---- */
@@ -90,7 +156,8 @@ static bool add_operand(struct truth *t, const struct emuv_trace_operand *o, uin
                                           .end = address + place.bytes,
                                           .reach = address + o->bytes,
                                           .kernel = kernel,
-                                          .exact = exact});
+                                          .exact = exact,
+                                          .rare = !exact && kernel && is_rare(t, kernel, o->place)});
 }
 
 static bool collect(struct truth *t, const struct emuv_trace_step *step, struct step_sums *sums)
@@ -137,7 +204,12 @@ static bool reaches_beyond(const struct truth_span *s, const struct tensor *tens
 
 static bool means_it(const struct truth_span *s, const struct tensor *tensor)
 {
-  return s->exact || s->begin >= tensor->begin;
+  return !s->rare && (s->exact || s->begin >= tensor->begin);
+}
+
+static bool may_mean_it(const struct truth_span *s, const struct tensor *tensor)
+{
+  return s->rare && s->begin >= tensor->begin;
 }
 
 static bool any(const struct truth_span *s, const struct tensor *tensor)
@@ -149,10 +221,12 @@ static bool any(const struct truth_span *s, const struct tensor *tensor)
 static void judge_unread(struct truth *t, struct tensor *tensor, size_t step)
 {
   if (tensor->read == READ_TOUCH) return; /* its memory may have been something else */
-  const struct truth_span *s = find_span(t, tensor, means_it);
+  const struct truth_span *extra = find_span(t, tensor, means_it);
+  const struct truth_span *s = extra ? extra : find_span(t, tensor, may_mean_it);
   if (!s) return;
-  note(tensor, EXTRA, step, truth_covered(t->span, t->n_spans, tensor->begin, tensor->end, false), s->kernel);
-  t->sums[step].faults++;
+  const uint64_t bytes = truth_covered(t->span, t->n_spans, tensor->begin, tensor->end, false);
+  note(tensor, extra ? EXTRA : DOUBTFUL, step, bytes, s->kernel);
+  t->sums[step].faults += extra != NULL;
 }
 
 static void judge_weight(struct truth *t, struct tensor *tensor, size_t step, uint64_t covered)
@@ -334,6 +408,8 @@ static void release(struct truth *t)
   emuv_trace_steps_free(&t->steps);
   emuv_trace_space_free(&t->space);
   free(t->tensor);
+  free(t->places);
+  free(t->kernel_launches);
   free(t->span);
   free(t->sums);
 }
@@ -348,7 +424,7 @@ int truth_steps(const struct emuv_trace_data *d, const struct emuv_trace_order *
     emuv_err_print(&err, stderr);
   } else {
     t.sums = calloc(t.steps.n, sizeof *t.sums);
-    if (t.sums && read_tensors(&t, tensors)) status = judge_steps(&t);
+    if (t.sums && read_tensors(&t, tensors) && count_places(&t)) status = judge_steps(&t);
     if (status == TRUTH_YES) status = report(&t, result);
   }
   release(&t);
