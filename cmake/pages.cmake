@@ -39,3 +39,15 @@ target_link_libraries(emuv_sanitizer PRIVATE emuv-operands emuv-inject emuv-opti
   $<$<BOOL:${EMUV_ZSTD_ARCHIVE}>:${EMUV_ZSTD_ARCHIVE}> $<$<BOOL:${EMUV_XXHASH_ARCHIVE}>:${EMUV_XXHASH_ARCHIVE}>)
 target_link_options(emuv_sanitizer PRIVATE -Wl,--exclude-libs,ALL -Wl,--as-needed -Wl,-z,nodelete)
 install(TARGETS emuv_sanitizer LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/emuv)
+
+# The same files over a stand-in for the Sanitizer API: runs without a GPU.
+if(EMUV_TESTS)
+  pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+  set(pages_testable ${pages_sources})
+  list(FILTER pages_testable EXCLUDE REGEX "/sanitizer_api\\.c$")
+  add_executable(test_pages ${CMAKE_SOURCE_DIR}/tests/capture/test_pages.c ${pages_testable})
+  target_include_directories(test_pages SYSTEM PRIVATE ${CUDA_HEADERS} ${SANITIZER_HEADERS})
+  target_link_libraries(test_pages PRIVATE emuv-operands emuv-inject emuv-format emuv-options PkgConfig::CMOCKA)
+  add_test(NAME unit/test_pages COMMAND test_pages)
+  set_tests_properties(unit/test_pages PROPERTIES LABELS unit TIMEOUT 120)
+endif()
