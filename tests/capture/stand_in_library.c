@@ -33,7 +33,7 @@ static void call(CUpti_CallbackId id, const char *symbol, void *params)
                           .context = (CUcontext)(uintptr_t)0x77,
                           .contextUid = 1,
                           .correlationData = &data,
-                          .correlationId = correlation += 2};
+                          .correlationId = atomic_fetch_add(&correlation, 2) + 2};
   call_back(id, &d);
   d.callbackSite = CUPTI_API_EXIT;
   call_back(id, &d);

@@ -39,7 +39,7 @@ static void call_with(CUpti_CallbackId id, const char *symbol, void *params, CUr
                           .context = (CUcontext)(uintptr_t)0x77,
                           .contextUid = 1,
                           .correlationData = &data,
-                          .correlationId = correlation += 2};
+                          .correlationId = atomic_fetch_add(&correlation, 2) + 2};
   call_back(id, &d);
   if (work) work(params);
   d.callbackSite = CUPTI_API_EXIT;

@@ -33,7 +33,7 @@ static void call_with(CUpti_CallbackId id, void *params, CUresult result, struct
                           .context = (CUcontext)(uintptr_t)0x77,
                           .contextUid = 1,
                           .correlationData = &data,
-                          .correlationId = correlation += 2};
+                          .correlationId = atomic_fetch_add(&correlation, 2) + 2};
   call_back(id, &d);
   if (instantiated) fake_clone(instantiated);
   d.callbackSite = CUPTI_API_EXIT;
@@ -80,7 +80,7 @@ static void launch(void)
 static void ran(uint64_t graph_node, uint64_t start, uint64_t end)
 {
   pthread_mutex_lock(&pending_lock);
-  pending[n_pending].correlation = correlation;
+  pending[n_pending].correlation = atomic_load(&correlation);
   pending[n_pending].graph_node = graph_node;
   pending[n_pending].whole = graph_node == 0;
   pending[n_pending].start = start + CLOCK_SHIFT_NS;
