@@ -119,8 +119,8 @@ pages_of() { # PROGRAM: pages seen on the device, joined to the trace of the sam
   [ -s "$1.pages.emuv" ] || return 1
   ls -l "$1.pages.emuv" >"$logs/$1.pages.size"
   cp "$1.pages.emuv" "$traces/"
-  "$trace" --help 2>&1 | grep -q ' merge' || return 0
   step "$1.merge" 60 "$trace" merge --report -o "$traces/$1.merged.emuv" "$traces/$1.emuv" "$1.pages.emuv"
+  step "$1.report" 60 "$trace" merge --json --report --top 1000 "$traces/$1.emuv" "$1.pages.emuv"
   if [ -x "$stage/bin/trace_truth" ] && [ -s "$traces/$1.merged.emuv" ]; then
     step "$1.merged.truth" 20 "$stage/bin/trace_truth" --json --exact 0 --pages "$traces/$1.merged.emuv" \
       "$traces/$1.parameters.json"

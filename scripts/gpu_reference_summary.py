@@ -70,6 +70,7 @@ def sum_up(logs, traces, program):
         row["info"] = {k: v for k, v in info.items() if k != "kernels"}
         row["gap_kernels"] = gap_kernels(info)
     row["truth"] = load(f"{logs}/{program}.truth.out")
+    row["report"] = load(f"{logs}/{program}.report.out")
     row["merged_truth"] = load(f"{logs}/{program}.merged.truth.out")
     for name in ("check", "merge"):
         try:
@@ -112,6 +113,10 @@ def show(row):
     for key in ("check", "merge"):
         if row[key]:
             print("  " + "\n  ".join(row[key].splitlines()[-25:]))
+    report = row["report"] or {}
+    if report.get("pages"):
+        share = 100 * report.get("uncovered", report.get("uncovered_pages", 0)) / report["pages"]
+        print(f"  pages that launches touched and operands do not cover: {share:.4f} % of {report['pages']}")
     for key in ("truth", "merged_truth"):
         if row[key]:
             print(f"  {key}: " + json.dumps({k: v for k, v in row[key].items() if not isinstance(v, (list, dict))}))

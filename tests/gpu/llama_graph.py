@@ -136,6 +136,8 @@ def main():
     reference.write_parameters(o.parameters, parameters + reference.describe_cache(decoder.cache, list(range(o.tokens))))
     json.dump({
         "unit": "token",
+        "units": len(seconds),
+        "seconds": [round(s, 9) for s in seconds],
         "s_per_token": statistics.median(seconds),
         "s_per_token_mean": statistics.fmean(seconds),
         "s_per_token_min": min(seconds),
@@ -144,6 +146,7 @@ def main():
         "parameter_bytes": sum(p["bytes"] for p in parameters),
         "load_s": loaded - started,
         "total_s": time.perf_counter() - started,
+        "max_memory_bytes": torch.cuda.max_memory_allocated() if o.device == "cuda" else 0,
         "max_rss_bytes": reference.max_rss_bytes(),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if o.device == "cuda" else "cpu",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The captured decode and the modelled one of the same shape touch the same bytes per token, within 2 %: what the model
- * says that a token reads and writes is what a real process does. */
+/* The captured decode of a mixture of experts and the modelled one of the same shape touch the same bytes per token,
+ * within 2 %: of the experts, those that the router chose. */
 #include "simulator/scenario.h"
 #include "simulator/simulate.h"
 
@@ -70,13 +70,6 @@ static void compare(const char *trace, const char *model)
   assert_true(fabs(said / real - 1) <= 0.02);
 }
 
-/* 64 tokens of prompt; the last of 32 tokens sees 95 before it. */
-static void llama(void **state)
-{
-  (void)state;
-  compare("llama-1.1b-decode.emuv", "model: tinyllama-1.1b\nhardware: h200\ncontext: 95\ntokens: 1\n");
-}
-
 /* 64 tokens of prompt, 24 decoded; two of eight experts per layer. */
 static void mixture_of_experts(void **state)
 {
@@ -88,6 +81,6 @@ static void mixture_of_experts(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(llama), cmocka_unit_test(mixture_of_experts)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(mixture_of_experts)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
