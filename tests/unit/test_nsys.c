@@ -163,7 +163,10 @@ static void older_columns_do(void **state)
   assert_int_equal(d.launches[0].enter_ns, 1); /* 0 would say: not known */
   assert_int_equal(d.launches[0].start_ns, 21);
   assert_int_equal(d.launches[1].start_ns, 81);
-  assert_int_equal(d.launches[1].enter_ns, 0);
+  assert_int_equal(d.launches[1].enter_ns, 0); /* its API call is missing */
+  assert_int_equal(d.n_gaps, 2);
+  assert_int_equal(d.gaps[1].why, EMUV_TRACE_GAP_TIMESTAMP);
+  assert_int_equal(d.gaps[1].count, 1);
   emuv_trace_data_free(&d);
 }
 

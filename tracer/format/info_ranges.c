@@ -165,12 +165,13 @@ static bool list_groups(struct ranges *r, struct emuv_trace_info *info)
 
 static void forget_groups(struct ranges *r)
 {
-  struct group *g, *next;
-  HASH_ITER(hh, r->groups, g, next)
-  {
-    HASH_DEL(r->groups, g);
+  struct group *g = r->groups;
+  HASH_CLEAR(hh, r->groups);
+  while (g) {
+    struct group *next = g->hh.next;
     free(g->bytes);
     free(g);
+    g = next;
   }
   free(r->seen);
 }

@@ -73,11 +73,12 @@ static bool pair(struct pairing *p, const struct emuv_trace_data *d, size_t i)
 
 static void forget(struct pairing *p)
 {
-  struct open_range *o, *next;
-  HASH_ITER(hh, p->open, o, next)
-  {
-    HASH_DEL(p->open, o);
+  struct open_range *o = p->open;
+  HASH_CLEAR(hh, p->open);
+  while (o) {
+    struct open_range *next = o->hh.next;
     free(o);
+    o = next;
   }
   free(p->outer);
 }

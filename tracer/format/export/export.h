@@ -59,8 +59,8 @@ struct emuv_nsys_counts {
 int emuv_import_nsys(const char *database, uint32_t pid, const char *path, struct emuv_nsys_counts *counts,
                      struct emuv_err *err);
 
-/* What a merge found: launches joined, pages that the default capture's operands do not cover and launches that were not
- * observed, by kernel; at most `top` of each as text, all as JSON. */
+/* What a merge found: launches joined, pages that the default capture's operands do not cover and launches that were
+ * not observed, by kernel; at most `top` of each as text, all as JSON. */
 int emuv_export_merge(const struct emuv_merge *m, enum emuv_export_style style, size_t top, FILE *out,
                       struct emuv_err *err);
 

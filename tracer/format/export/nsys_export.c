@@ -103,9 +103,11 @@ static const int64_t ABSENT = INT64_MIN; /* NULL */
 /* Where correlation numbers of calls begin that have none. */
 static const uint64_t OWN_CORRELATIONS = (uint64_t)1 << 48;
 
+enum table { RUNTIME, KERNEL, MEMCPY, MEMSET, SYNC, MEMORY, RANGE, TABLES };
+
 struct tables {
   sqlite3 *db;
-  sqlite3_stmt *runtime, *kernel, *copy, *set, *sync, *memory, *range;
+  sqlite3_stmt *insert[TABLES];
   const struct emuv_trace_data *d;
   uint32_t n_strings, n_kernels;
   uint64_t graph_call, last_own; /* correlation of the last graph launch; own correlations so far */
@@ -133,8 +135,9 @@ static int insert(const struct tables *t, sqlite3_stmt *s, const int64_t *row, i
       sqlite3_bind_int64(s, i + 1, row[i]);
   return step(t, s);
 }
-#define INSERT(t, s, ...)                                                                                              \
-  insert(t, s, (const int64_t[]){__VA_ARGS__}, (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
+#define INSERT(t, table, ...)                                                                                          \
+  insert(t, (t)->insert[table], (const int64_t[]){__VA_ARGS__},                                                        \
+         (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
 
 static int64_t global_tid(const struct tables *t, uint32_t tid)
 {
@@ -188,7 +191,7 @@ static int write_api(const struct tables *t, enum api api, uint64_t enter, uint6
                      uint64_t correlation)
 {
   if (enter == 0) return 0; /* not known */
-  return INSERT(t, t->runtime, (int64_t)enter, (int64_t)exit, EMUV_NSYS_DRIVER_API, global_tid(t, tid),
+  return INSERT(t, RUNTIME, (int64_t)enter, (int64_t)exit, EMUV_NSYS_DRIVER_API, global_tid(t, tid),
                 (int64_t)correlation, api_id(t, api), 0);
 }
 
@@ -215,7 +218,7 @@ static int write_launch(struct tables *t, size_t i)
   int code = write_launch_api(t, l, correlation);
   if (code || l->end_ns == 0) return code; /* the table is about device times */
   int64_t node = l->graph_node ? (int64_t)(l->graph_node & INT64_MAX) : ABSENT;
-  return INSERT(t, t->kernel, (int64_t)l->start_ns, (int64_t)l->end_ns, l->device, 0, ABSENT,
+  return INSERT(t, KERNEL, (int64_t)l->start_ns, (int64_t)l->end_ns, l->device, 0, ABSENT,
                 (int64_t)(l->stream & INT64_MAX), (int64_t)correlation, global_tid(t, 0),
                 k->name <= t->n_strings ? k->name : 0, base_name_id(t, base), k->name <= t->n_strings ? k->name : 0,
                 ABSENT, ABSENT, k->registers, l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1], l->block[2],
@@ -238,7 +241,7 @@ static int write_copy(struct tables *t, size_t i)
   if (code || c->end_ns == 0) return code;
   bool from_host = c->kind == EMUV_TRACE_COPY_H2D || c->kind == EMUV_TRACE_COPY_H2H;
   bool to_host = c->kind == EMUV_TRACE_COPY_D2H || c->kind == EMUV_TRACE_COPY_H2H;
-  return INSERT(t, t->copy, (int64_t)c->start_ns, (int64_t)c->end_ns, c->device, 0, ABSENT,
+  return INSERT(t, MEMCPY, (int64_t)c->start_ns, (int64_t)c->end_ns, c->device, 0, ABSENT,
                 (int64_t)(c->stream & INT64_MAX), (int64_t)correlation, global_tid(t, 0),
                 (int64_t)(c->bytes & INT64_MAX), c->kind < EMUV_TRACE_COPY_KINDS ? kinds[c->kind] : 0, ABSENT,
                 from_host ? host_kind(c->flags) : EMUV_NSYS_DEVICE, to_host ? host_kind(c->flags) : EMUV_NSYS_DEVICE);
@@ -251,7 +254,7 @@ static int write_set(struct tables *t, size_t i)
   enum api api = s->flags & EMUV_TRACE_FLAG_SYNC ? API_SET : API_SET_ASYNC;
   int code = s->flags & EMUV_TRACE_FLAG_GRAPH ? 0 : write_api(t, api, s->enter_ns, s->exit_ns, s->tid, correlation);
   if (code || s->end_ns == 0) return code;
-  return INSERT(t, t->set, (int64_t)s->start_ns, (int64_t)s->end_ns, s->device, 0, ABSENT,
+  return INSERT(t, MEMSET, (int64_t)s->start_ns, (int64_t)s->end_ns, s->device, 0, ABSENT,
                 (int64_t)(s->stream & INT64_MAX), (int64_t)correlation, global_tid(t, 0), s->value,
                 (int64_t)(s->bytes & INT64_MAX), ABSENT, EMUV_NSYS_DEVICE);
 }
@@ -273,7 +276,7 @@ static int write_sync(struct tables *t, size_t i)
   uint64_t correlation = correlation_of(t, 0);
   int code = write_api(t, kinds[s->kind].api, s->enter_ns, s->exit_ns, s->tid, correlation);
   if (code) return code;
-  return INSERT(t, t->sync, (int64_t)s->enter_ns, (int64_t)s->exit_ns, 0, 0, ABSENT, (int64_t)(s->stream & INT64_MAX),
+  return INSERT(t, SYNC, (int64_t)s->enter_ns, (int64_t)s->exit_ns, 0, 0, ABSENT, (int64_t)(s->stream & INT64_MAX),
                 (int64_t)correlation, global_tid(t, 0), kinds[s->kind].type, (int64_t)(s->event & INT64_MAX));
 }
 
@@ -292,22 +295,30 @@ static int64_t memory_kind(uint32_t kind)
   }
 }
 
-static int write_memory(const struct tables *t, const struct emuv_trace_event *e)
+static int write_memory(const struct tables *t, uint64_t ns, uint64_t stream, const struct emuv_trace_allocation *a,
+                        bool freed)
 {
-  bool freed = e->type == EMUV_TRACE_FREE;
-  const struct emuv_trace_free *f = freed ? &t->d->frees[e->index] : NULL;
-  const struct emuv_trace_life *life = freed ? emuv_trace_data_allocation(t->d, f->id) : &t->d->allocations[e->index];
-  uint64_t address = life ? life->a.address : f->address, stream = freed ? f->stream : life->a.stream;
-  return INSERT(t, t->memory, (int64_t)(freed ? f->ns : life->a.ns), global_tid(t, 0), life ? life->a.device : 0, 0,
-                (int64_t)address, 0, life ? (int64_t)(life->a.bytes & INT64_MAX) : 0,
-                memory_kind(life ? life->a.kind : EMUV_TRACE_MEMORY_UNKNOWN), freed, ABSENT, ABSENT,
+  return INSERT(t, MEMORY, (int64_t)ns, global_tid(t, 0), a->device, 0, (int64_t)a->address, 0,
+                (int64_t)(a->bytes & INT64_MAX), memory_kind(a->kind), freed, ABSENT, ABSENT,
                 stream ? (int64_t)(stream & INT64_MAX) : ABSENT);
+}
+
+static int write_free(const struct tables *t, const struct emuv_trace_free *f)
+{
+  const struct emuv_trace_life *life = emuv_trace_data_allocation(t->d, f->id);
+  const struct emuv_trace_allocation unknown = {.address = f->address};
+  return write_memory(t, f->ns, f->stream, life ? &life->a : &unknown, true);
+}
+
+static int write_allocation(const struct tables *t, const struct emuv_trace_allocation *a)
+{
+  return write_memory(t, a->ns, a->stream, a, false);
 }
 
 static int write_nvtx(const struct tables *t, const struct emuv_trace_range *r, int type, uint64_t end)
 {
   bool known = r->text && r->text <= t->n_strings, domain = r->domain && r->domain <= t->n_strings;
-  return INSERT(t, t->range, (int64_t)r->ns, end ? (int64_t)end : ABSENT, type,
+  return INSERT(t, RANGE, (int64_t)r->ns, end ? (int64_t)end : ABSENT, type,
                 type == EMUV_NSYS_START_END ? (int64_t)(r->id & INT64_MAX) : ABSENT, ABSENT, ABSENT, ABSENT,
                 global_tid(t, r->tid), ABSENT, known ? (int64_t)r->text : ABSENT, domain ? (int64_t)r->domain : 0);
 }
@@ -321,8 +332,8 @@ static int write_domains(const struct tables *t)
   for (size_t i = 0; i < t->d->n_ranges && code == 0; i++) {
     const struct emuv_trace_range *r = &t->d->ranges[i];
     if (r->domain == 0 || r->domain > t->n_strings || told[r->domain]++) continue;
-    code = INSERT(t, t->range, (int64_t)r->ns, ABSENT, EMUV_NSYS_DOMAIN, ABSENT, ABSENT, ABSENT, ABSENT,
-                  global_tid(t, 0), ABSENT, r->domain, r->domain);
+    code = INSERT(t, RANGE, (int64_t)r->ns, ABSENT, EMUV_NSYS_DOMAIN, ABSENT, ABSENT, ABSENT, ABSENT, global_tid(t, 0),
+                  ABSENT, r->domain, r->domain);
   }
   free(told);
   return code;
@@ -395,28 +406,27 @@ static int write_target(const struct tables *t)
 
 static int prepare(struct tables *t)
 {
-  const struct {
-    sqlite3_stmt **s;
+  static const struct {
     const char *table;
-    int columns, given;
-  } all[] = {
-      {&t->runtime, "CUPTI_ACTIVITY_KIND_RUNTIME", 8, 7},
-      {&t->kernel, "CUPTI_ACTIVITY_KIND_KERNEL", 28, 28},
-      {&t->copy, "CUPTI_ACTIVITY_KIND_MEMCPY", 20, 13},
-      {&t->set, "CUPTI_ACTIVITY_KIND_MEMSET", 12, 12},
-      {&t->sync, "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION", 10, 10},
-      {&t->memory, "CUDA_GPU_MEMORY_USAGE_EVENTS", 18, 12},
-      {&t->range, "NVTX_EVENTS", 20, 11},
+    int columns, given; /* the rest is NULL */
+  } all[TABLES] = {
+      [RUNTIME] = {"CUPTI_ACTIVITY_KIND_RUNTIME", 8, 7},
+      [KERNEL] = {"CUPTI_ACTIVITY_KIND_KERNEL", 28, 28},
+      [MEMCPY] = {"CUPTI_ACTIVITY_KIND_MEMCPY", 20, 13},
+      [MEMSET] = {"CUPTI_ACTIVITY_KIND_MEMSET", 12, 12},
+      [SYNC] = {"CUPTI_ACTIVITY_KIND_SYNCHRONIZATION", 10, 10},
+      [MEMORY] = {"CUDA_GPU_MEMORY_USAGE_EVENTS", 18, 12},
+      [RANGE] = {"NVTX_EVENTS", 20, 11},
   };
   int code = 0;
-  for (size_t i = 0; i < sizeof all / sizeof *all && code == 0; i++) {
+  for (size_t i = 0; i < TABLES && code == 0; i++) {
     sqlite3_str *sql = sqlite3_str_new(t->db);
     sqlite3_str_appendf(sql, "INSERT INTO %s VALUES(", all[i].table);
     for (int k = 0; k < all[i].columns; k++)
       sqlite3_str_appendf(sql, "%s%s", k ? "," : "", k < all[i].given ? "?" : "NULL");
     sqlite3_str_appendall(sql, ")");
     char *text = sqlite3_str_finish(sql);
-    if (!text || sqlite3_prepare_v2(t->db, text, -1, all[i].s, NULL) != SQLITE_OK) code = failed(t);
+    if (!text || sqlite3_prepare_v2(t->db, text, -1, &t->insert[i], NULL) != SQLITE_OK) code = failed(t);
     sqlite3_free(text);
   }
   return code;
@@ -425,8 +435,8 @@ static int prepare(struct tables *t)
 static int write_event(struct tables *t, const struct emuv_trace_event *e)
 {
   switch (e->type) {
-  case EMUV_TRACE_ALLOCATION:
-  case EMUV_TRACE_FREE: return write_memory(t, e);
+  case EMUV_TRACE_ALLOCATION: return write_allocation(t, &t->d->allocations[e->index].a);
+  case EMUV_TRACE_FREE: return write_free(t, &t->d->frees[e->index]);
   case EMUV_TRACE_LAUNCH: return write_launch(t, e->index);
   case EMUV_TRACE_COPY: return write_copy(t, e->index);
   case EMUV_TRACE_SET: return write_set(t, e->index);
@@ -447,7 +457,6 @@ int emuv_nsys_write(const struct emuv_trace_data *d, sqlite3 *db, struct emuv_er
   if (code == 0) code = write_target(&t);
   for (size_t i = 0; i < d->n_events && code == 0; i++) code = write_event(&t, &d->events[i]);
   if (code == 0) code = write_ranges(&t);
-  sqlite3_stmt *all[] = {t.runtime, t.kernel, t.copy, t.set, t.sync, t.memory, t.range};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) sqlite3_finalize(all[i]);
+  for (size_t i = 0; i < TABLES; i++) sqlite3_finalize(t.insert[i]);
   return code;
 }

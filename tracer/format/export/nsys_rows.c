@@ -282,11 +282,12 @@ void emuv_nsys_finish_record(struct nsys_import *in, struct emuv_trace_record *r
 
 void emuv_nsys_forget(struct nsys_import *in)
 {
-  struct nsys_live *live, *next;
-  HASH_ITER(hh, in->live, live, next)
-  {
-    HASH_DEL(in->live, live);
+  struct nsys_live *live = in->live;
+  HASH_CLEAR(hh, in->live);
+  while (live) {
+    struct nsys_live *next = live->hh.next;
     free(live);
+    live = next;
   }
 }
 

@@ -65,7 +65,7 @@ static char *fit(char *text, int room)
   size_t n = strlen(printable(text)), most = room > 8 ? (size_t)room : 8;
   if (n <= most) return text;
   size_t tail = (most - 2) / 2, front = most - 2 - tail;
-  memcpy(text + front, "..", 2);
+  text[front] = text[front + 1] = '.';
   memmove(text + front + 2, text + n - tail, tail + 1);
   return text;
 }
