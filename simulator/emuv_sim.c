@@ -314,6 +314,14 @@ static int sweep(const struct arguments *a, const struct emuv_scenario *s, struc
   return print_answer(a, s, r, err);
 }
 
+static void note_trace(const struct emuv_scenario *s, const char *trace, const struct emuv_workload *w)
+{
+  char text[512];
+  const char *slash = strrchr(trace, '/');
+  if (w->remark[0]) emuv_log(EMUV_LOG_WARNING, "%s: %s", slash ? slash + 1 : trace, w->remark);
+  if (emuv_note_small_launch(s, trace, emuv_launch_bytes(w), text, sizeof text)) emuv_log(EMUV_LOG_WARNING, "%s", text);
+}
+
 /* Traces are read before anything is written: a damaged one must not leave a database. */
 static int check_traces(const struct emuv_scenario *s, struct emuv_err *err)
 {
@@ -325,7 +333,9 @@ static int check_traces(const struct emuv_scenario *s, struct emuv_err *err)
     if (strcmp(c->source, "trace") != 0 || strcmp(c->trace, checked) == 0) continue;
     checked = c->trace;
     rc = emuv_workload_build(c, &w, err);
-    if (!rc) emuv_workload_free(&w);
+    if (rc) break;
+    note_trace(s, c->trace, &w);
+    emuv_workload_free(&w);
   }
   return rc;
 }

@@ -45,3 +45,38 @@ bool emuv_note_small_vram(const struct emuv_scenario *scenario, char *text, size
                  emuv_units_format_bytes(least->vram, vram, sizeof vram));
   return true;
 }
+
+uint64_t emuv_launch_bytes(const struct emuv_workload *w)
+{
+  uint64_t most = 0;
+  for (size_t i = 0; i < w->n_ops; i++) {
+    uint64_t bytes = 0;
+    for (uint32_t r = 0; r < w->ops[i].n_ranges; r++) bytes += w->ranges[w->ops[i].first_range + r].bytes;
+    if (bytes > most) most = bytes;
+  }
+  return most;
+}
+
+bool emuv_note_small_launch(const struct emuv_scenario *scenario, const char *trace, uint64_t launch_bytes, char *text,
+                            size_t size)
+{
+  const struct emuv_config *least = NULL;
+  size_t n = 0;
+  for (size_t i = 0; i < scenario->n_configs; i++) {
+    const struct emuv_config *c = &scenario->configs[i];
+    const struct emuv_strategy_ops *strategy = emuv_strategy_find(c->strategy);
+    if (strcmp(c->trace, trace) != 0 || c->vram >= launch_bytes) continue;
+    if (strategy && (strategy->flags & EMUV_STRATEGY_UNLIMITED)) continue;
+    if (!least || c->vram < least->vram) least = c;
+    n++;
+  }
+  if (!least) return false;
+  char vram[32], launch[32];
+  (void)snprintf(
+      text, size,
+      "in %zu configurations VRAM is smaller than what one launch touches (%s; the least: %s); its pages are "
+      "replaced while it runs, which takes a kernel that can fault",
+      n, emuv_units_human_bytes((double)launch_bytes, launch, sizeof launch),
+      emuv_units_format_bytes(least->vram, vram, sizeof vram));
+  return true;
+}

@@ -68,6 +68,7 @@ struct emuv_workload {
   char gpu[64];           /* trace: the card that its times were measured on; else "" */
   char name[64];          /* "transformer:llama-2-70b", "trace:llama.emuv", "pattern:cyclic" */
   char work_unit[12];     /* token step image access */
+  char remark[320];       /* trace: what it lacks, in words; else "" */
 };
 
 /* Builders: append and return the new index through *index (may be NULL). Offsets of segments are assigned in order,

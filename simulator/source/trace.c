@@ -25,6 +25,7 @@
 #include "tracer/format/touch.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,6 +258,36 @@ static int nothing_touched(const struct emuv_trace_data *d, struct emuv_err *err
   return emuv_err_hint(err, "emuv-trace info FILE says what was not captured, and why");
 }
 
+/* ---- remarks ---- */
+
+static void remark(struct build *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void remark(struct build *b, const char *format, ...)
+{
+  size_t used = strlen(b->w->remark);
+  va_list arguments;
+  if (used) used += (size_t)snprintf(b->w->remark + used, sizeof b->w->remark - used, "; ");
+  if (used >= sizeof b->w->remark) return;
+  va_start(arguments, format);
+  vsnprintf(b->w->remark + used, sizeof b->w->remark - used, format, arguments);
+  va_end(arguments);
+}
+
+/* What the trace lacks and the rows therefore do not show. */
+static void add_remarks(struct build *b)
+{
+  const struct emuv_trace_data *d = b->data;
+  uint64_t dropped = d->state.has_verdict ? d->state.verdict.dropped : 0, gaps = 0;
+  for (size_t i = 0; i < d->n_launches; i++) gaps += d->launches[i].cls == EMUV_TRACE_CLASS_GAP;
+  if (d->state.truncated) remark(b, "it ends early, so the run is simulated up to there");
+  if (dropped) remark(b, "%" PRIu64 " records were dropped", dropped);
+  if (gaps)
+    remark(b, "%" PRIu64 " of %zu launches (%.1f %%) may touch memory that it does not list", gaps, d->n_launches,
+           100.0 * (double)gaps / (double)d->n_launches);
+  if (b->steps.n < 2 && !emuv_trace_data_is_references(d))
+    remark(b, "it has no steps, so calls are counted: mark tokens with NVTX ranges named \"token\"");
+}
+
 static int prepare(struct build *b, struct emuv_err *err)
 {
   int code = emuv_trace_space_build(b->data, &b->space, err);
@@ -293,6 +324,7 @@ int emuv_source_trace_convert(const struct emuv_config *config, const struct emu
   int code = prepare(&b, err);
   if (code == 0) {
     select_steps(&b);
+    add_remarks(&b);
     code = add_segments(&b, err);
   }
   if (code == 0) code = add_steps(&b, err);

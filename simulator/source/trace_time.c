@@ -121,6 +121,8 @@ int emuv_trace_time_costs(const struct emuv_trace_data *d, const struct emuv_tra
                           struct emuv_trace_cost *costs, struct emuv_err *err)
 {
   size_t n_waits, next = 0;
+  for (size_t i = 0; i < order->n; i++) costs[i] = (struct emuv_trace_cost){0};
+  if (emuv_trace_data_is_references(d)) return 0;
   struct emuv_trace_sync *list = sorted_waits(d, &n_waits);
   if (!list) return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's waits");
   struct clock c = {.mark = order->n ? order->calls[0].enter_ns : 0};
@@ -128,7 +130,6 @@ int emuv_trace_time_costs(const struct emuv_trace_data *d, const struct emuv_tra
     const struct emuv_trace_call *call = &order->calls[i];
     for (; next < n_waits && list[next].enter_ns < call->enter_ns; next++)
       take_wait(&c, &list[next], i > 0 ? &costs[i - 1] : NULL);
-    costs[i] = (struct emuv_trace_cost){0};
     if (call->enter_ns)
       take_call(&c, d, call, &costs[i]);
     else

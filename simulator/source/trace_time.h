@@ -21,7 +21,7 @@ struct emuv_trace_cost {
   bool sync;                 /* the host waits for the device after the call */
 };
 
-/* costs has order->n entries. EMUV_ERR_NOMEM. */
+/* costs has order->n entries. Those of a reference string (load.h) are all unknown. EMUV_ERR_NOMEM. */
 int emuv_trace_time_costs(const struct emuv_trace_data *d, const struct emuv_trace_order *order,
                           struct emuv_trace_cost *costs, struct emuv_err *err);
 

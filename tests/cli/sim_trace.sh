@@ -38,5 +38,20 @@ status 0 "$sim" --trace t.emuv --dry-run -q --csv
 status 0 "$sim" --trace t.copy --hardware rtx-4070 --policy lru,belady --vram 2MiB,16MiB --page-size 64KiB -o results/t.sqlite
 has err '4 configurations: 0 computed, 4 stored before'
 head -c 640 t.emuv >cut.emuv
-status 0 "$sim" --trace cut.emuv -q
+status 0 "$sim" --trace cut.emuv
+has err 'warning: cut.emuv: it ends early, so the run is simulated up to there'
+
+# What rows do not show is said: a launch that is larger than VRAM, calls instead of tokens, accesses that are not known.
+status 0 "$sim" --trace t.emuv --hardware rtx-4070 --vram 128KiB --page-size 64KiB -o small.sqlite
+has err 'in 1 configurations VRAM is smaller than what one launch touches'
+printf 'time,object,size\n1,7,65536\n2,8,65536\n3,7,65536\n4,9,65536\n' >refs.csv
+status 0 "$EMUV_BIN/emuv-trace" import refs.csv --format csv -o refs.emuv
+status 0 "$sim" --trace refs.emuv --vram 128KiB --page-size 64KiB --csv -o refs.sqlite
+lacks err 'no steps'
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+  { exit !($at["work_unit"] == "access" && $at["tokens"] == 4 && $at["total_s"] < 0.01 && $at["faults"] == 3) }' out ||
+  fail 'rows of a reference string: its times are no clock'
+status 0 "$sim" --trace t.emuv --hardware rtx-4070 --vram 2MiB --page-size 64KiB --set unknown_access=read,read-write --csv -o rw.sqlite
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } { down[NR] = $at["d2h_bytes"]; n++ }
+  END { exit !(n == 2 && down[2] != down[3]) }' out || fail 'unknown_access'
 exit 0

@@ -193,6 +193,12 @@ const char *emuv_trace_data_environment(const struct emuv_trace_data *d, const c
   return NULL;
 }
 
+bool emuv_trace_data_is_references(const struct emuv_trace_data *d)
+{
+  const char *import = emuv_trace_data_environment(d, "import");
+  return import && strcmp(import, "nsys") != 0;
+}
+
 int emuv_trace_content_hash(const char *path, uint64_t *hash, struct emuv_err *err)
 {
   struct emuv_input in;

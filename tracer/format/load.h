@@ -67,6 +67,8 @@ const char *emuv_trace_data_kernel(const struct emuv_trace_data *d, uint32_t id)
 const struct emuv_trace_life *emuv_trace_data_allocation(const struct emuv_trace_data *d, uint64_t id);
 /* Value of an environment key, NULL if the trace does not have it. */
 const char *emuv_trace_data_environment(const struct emuv_trace_data *d, const char *key);
+/* An imported string of references to objects: no kernels, and its times are no clock. */
+bool emuv_trace_data_is_references(const struct emuv_trace_data *d);
 
 /* XXH3 (64 bits) of a file's bytes; never 0. */
 int emuv_trace_content_hash(const char *path, uint64_t *hash, struct emuv_err *err);

@@ -228,14 +228,12 @@ int emuv_trace_steps_find(const struct emuv_trace_data *d, const struct emuv_tra
 {
   *steps = (struct emuv_trace_steps){0};
   int code = 0;
-  const char *import = emuv_trace_data_environment(d, "import");
-  bool imported = import && strcmp(import, "nsys") != 0; /* a reference string has no kernels */
   for (size_t k = 0; k < KNOWN && steps->n == 0 && code == 0; k++) {
     if (count_named(d, known_ranges[k].name) < 2) continue;
     steps->unit = known_ranges[k].unit;
     code = from_ranges(d, order, known_ranges[k].name, steps, err);
   }
-  if (code == 0 && steps->n == 0 && !imported) code = from_period(d, order, steps, err);
+  if (code == 0 && steps->n == 0 && !emuv_trace_data_is_references(d)) code = from_period(d, order, steps, err);
   if (code == 0 && steps->n == 0) code = everything(order, steps, err);
   if (code) emuv_trace_steps_free(steps);
   return code;

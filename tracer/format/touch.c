@@ -116,7 +116,7 @@ static bool device_time_holds(const struct emuv_trace_call *c)
 static bool is_timed(const struct emuv_trace_data *d, const struct emuv_trace_order *order)
 {
   size_t known = 0;
-  if (emuv_trace_data_environment(d, "import")) return false;
+  if (emuv_trace_data_is_references(d)) return false;
   for (size_t i = 0; i < order->n; i++) known += order->calls[i].enter_ns || device_time_holds(&order->calls[i]);
   return known * 2 > order->n && order->calls[order->n - 1].enter_ns > order->calls[0].enter_ns;
 }

@@ -6,8 +6,8 @@
  * `bounded` is cut to what the call's time on the device allows (an embedding table of which one row is taken).
  *
  * Times: the call's own time on the device; where that is not known, or lies before the call was made, the moment of
- * the call. Imported traces, and traces of which most calls have no time at all, are counted in calls: call i lasts
- * from i to i + 1. Built from a loaded trace; immutable; any thread may read. */
+ * the call. Imported reference strings, and traces of which most calls have no time at all, are counted in calls: call
+ * i lasts from i to i + 1. Built from a loaded trace; immutable; any thread may read. */
 #ifndef EMUV_FORMAT_TOUCH_H
 #define EMUV_FORMAT_TOUCH_H
 
