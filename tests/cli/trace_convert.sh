@@ -88,6 +88,9 @@ if command -v sqlite3 >/dev/null; then
   status 3 "$EMUV_BIN/emuv-sim" --trace n.emuv --hardware h200
   has err 'does not tell which memory its launches touch'
   has err 'emuv-trace -o FILE.emuv COMMAND'
+  status 0 "$trace" export n.emuv --format oracleGeneral --objects -o none
+  has err 'no call touches memory that is known'
+  [ ! -s none ] || fail 'references without operands'
   sqlite3 n.sqlite 'DROP TABLE CUPTI_ACTIVITY_KIND_KERNEL'
   status 3 "$trace" import n.sqlite --format nsys -o x
   has err 'n.sqlite: table CUPTI_ACTIVITY_KIND_KERNEL is missing'

@@ -274,7 +274,10 @@ static int export_oracle(struct arguments *a, FILE *out)
   if (!a->objects && a->page_bytes == 0)
     return emuv_err_set(&a->err, EMUV_ERR_USAGE, "oracleGeneral needs --page-size SIZE, or --objects");
   if (a->objects && a->page_bytes) return emuv_err_set(&a->err, EMUV_ERR_USAGE, "--page-size or --objects, not both");
-  return emuv_trace_export_oracle(a->path, a->page_bytes, out, NULL, &a->err);
+  uint64_t references;
+  int code = emuv_trace_export_oracle(a->path, a->page_bytes, out, &references, &a->err);
+  if (code == 0 && references == 0) emuv_log(EMUV_LOG_WARNING, "%s: no call touches memory that is known", a->path);
+  return code;
 }
 
 static int export_to(struct arguments *a)

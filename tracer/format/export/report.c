@@ -185,8 +185,11 @@ static void launches(const struct page *p)
   uint64_t n = i->launches, bytes = i->exact_bytes + i->bounded_bytes;
   char unknown[48] = "";
   if (i->unknown) snprintf(unknown, sizeof unknown, ", not classed %.1f %%", percent(i->unknown, n));
-  line(p, "time", "%s, the device busy for %.1f %%", human_time((double)(i->end_ns - i->begin_ns)).s,
-       percent(i->device_busy_ns, i->end_ns - i->begin_ns));
+  uint64_t ns = i->end_ns - i->begin_ns;
+  if (ns)
+    line(p, "time", "%s, the device busy for %.1f %%", human_time((double)ns).s, percent(i->device_busy_ns, ns));
+  else
+    line(p, "time", "not known");
   line(p, "launches", "%" PRIu64 " of %zu kernels: exact %.1f %%, bounded %.1f %%, gap %.1f %%%s", n, i->n_kernels,
        percent(i->exact, n), percent(i->bounded, n), percent(i->gap, n), unknown);
   if (bytes)
