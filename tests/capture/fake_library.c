@@ -24,7 +24,7 @@ static void close_trace(enum emuv_trace_status status, const char *text)
 {
   struct emuv_err err = {0};
   emuv_inject_stop_ticking();
-  if (emuv_inject_turn_off() && emuv_trace_writer_close(writer, status, 0, text, &err))
+  if (emuv_inject_turn_off() && emuv_trace_writer_close(writer, status, emuv_inject_exit_status(), text, &err))
     emuv_capture_say("%s: %s", emuv_inject_path(), err.text);
 }
 

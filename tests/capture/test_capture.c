@@ -462,6 +462,7 @@ static void forked_children_are_inert(void **state)
   assert_int_equal(seen.allocations, 2);
   assert_true(seen.state.has_verdict);
   assert_int_equal(seen.state.verdict.status, EMUV_TRACE_STATUS_COMPLETE);
+  assert_int_equal(seen.state.verdict.exit_status, 7);
 }
 
 static void run_killed(void)

@@ -73,6 +73,8 @@ usage_and_names() {
 statuses() {
   for n in 0 1 3 77 126 127 255; do status $n "$trace" -o t.emuv "$fake" init alloc:1 exit:$n; done
   has err 'emuv-trace: t.emuv, '
+  "$trace" info t.emuv >out
+  has out 'exit status 255'
   status 127 "$trace" -o t.emuv no-such-command-here
   has err 'emuv-trace: no-such-command-here: command not found'
   [ -e t.emuv ] || fail 'the old trace is gone though nothing ran'

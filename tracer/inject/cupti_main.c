@@ -86,7 +86,7 @@ static void close_trace(enum emuv_trace_status status, const char *text)
   emuv_pending_settle();
   pthread_mutex_unlock(&emuv_capture.lock);
   write_summary();
-  if (emuv_trace_writer_close(emuv_capture.writer, status, 0, text, &err))
+  if (emuv_trace_writer_close(emuv_capture.writer, status, emuv_inject_exit_status(), text, &err))
     emuv_capture_say("%s: %s", emuv_inject_path(), err.text);
 }
 

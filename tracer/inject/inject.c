@@ -220,6 +220,21 @@ static void in_child(void)
   if (atomic_exchange(&on, false)) emuv_trace_writer_disown(child_disowns);
 }
 
+static void (*at_exit)(void);
+static uint32_t exit_status;
+
+uint32_t emuv_inject_exit_status(void)
+{
+  return exit_status;
+}
+
+static void exiting(int status, void *unused)
+{
+  (void)unused;
+  exit_status = (uint32_t)status & 0xff;
+  at_exit();
+}
+
 void emuv_inject_begin(struct emuv_trace_writer *w, void (*tick)(void), unsigned tick_ms, void (*finish)(void))
 {
   child_disowns = w;
@@ -228,7 +243,8 @@ void emuv_inject_begin(struct emuv_trace_writer *w, void (*tick)(void), unsigned
   atomic_store(&on, true);
   pthread_atfork(NULL, NULL, in_child);
   start_ticking();
-  atexit(finish);
+  at_exit = finish;
+  on_exit(exiting, NULL); /* atexit's does not hear the status */
 }
 
 /* ---- loading ---- */

@@ -43,6 +43,8 @@ void emuv_inject_gap(struct emuv_trace_writer *w, enum emuv_trace_gap_why why, c
  * `finish` at exit, where it must call emuv_inject_stop_ticking. A forked child has the capture off and disowns the
  * writer. */
 void emuv_inject_begin(struct emuv_trace_writer *w, void (*tick)(void), unsigned tick_ms, void (*finish)(void));
+/* What the program hands to exit(), as wait() gives it to a shell; 0 before. */
+uint32_t emuv_inject_exit_status(void);
 /* Returns when the thread has ended. */
 void emuv_inject_stop_ticking(void);
 

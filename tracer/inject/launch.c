@@ -183,6 +183,8 @@ static const struct argp parser = {
         "checks and converts traces.\n\nOptions of a capture:\v"
         "Options stand before COMMAND; what follows it is the command's. A command that has the name of a subcommand "
         "is run by emuv-trace -- NAME. Options of a subcommand: emuv-trace SUBCOMMAND --help.\n\n"
+        "A process that is killed, or that ends by exec or _exit (children of Python's multiprocessing other than "
+        "spawned ones do), leaves a trace without the last quarter of a second.\n\n"
         "Examples:\n"
         "  emuv-trace -o infer.emuv python infer.py\n"
         "  emuv-trace --start-after 30s --duration 5s python train.py\n"

@@ -70,7 +70,7 @@ static void finish(void)
   emuv_sanitizer_drain();
   struct emuv_err err = {0};
   write_summary();
-  if (emuv_trace_writer_close(s->writer, EMUV_TRACE_STATUS_COMPLETE, 0, NULL, &err))
+  if (emuv_trace_writer_close(s->writer, EMUV_TRACE_STATUS_COMPLETE, emuv_inject_exit_status(), NULL, &err))
     emuv_capture_say("%s: %s", emuv_inject_path(), err.text);
 }
 
