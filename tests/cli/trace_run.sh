@@ -41,7 +41,7 @@ usage_and_names() {
   has err 'no command to trace'
   status 2 "$trace" --no-such-option "$fake"
   status 0 "$trace" --help
-  for option in output start-after duration capture-range graph-nodes max-size quiet verbose; do has out "--$option"; done
+  for option in output start-after duration capture-range graph-nodes sample-times max-size quiet verbose; do has out "--$option"; done
   [ ! -s err ] || fail 'help on stderr'
 
   # What comes after the command is the command's, whatever it looks like; -- ends the options; subcommands can be run.

@@ -48,7 +48,7 @@ struct emuv_trace_data {
   uint64_t unmatched_times; /* GPU_TIME records without a call */
   uint64_t untimed;         /* launches, copies and sets without device times */
   uint64_t graph_launches;  /* launches of whole graphs that were expanded */
-  uint64_t estimated;       /* calls of theirs whose device times are estimates (EMUV_TRACE_FLAG_ESTIMATED) */
+  uint64_t estimated;       /* calls whose device times are estimates (EMUV_TRACE_FLAG_ESTIMATED) */
   struct emuv_trace_reader_state state;
   struct emuv_trace_reader *reader; /* for strings and kernels */
 };

@@ -8,6 +8,7 @@
  * longer than the nodes, pauses are stretched or shrunk to fit; where it was shorter, nodes are shrunk and the pauses
  * vanish. Such calls have EMUV_TRACE_FLAG_ESTIMATED. */
 #include "tracer/format/graphs.h"
+#include "tracer/format/sampled.h"
 #include "tracer/format/twins.h"
 
 #include <stdlib.h>
@@ -317,6 +318,7 @@ int emuv_times_join(struct emuv_trace_data *d, struct emuv_graphs *g, struct emu
     ok = profile_all(d, g);
   }
   for (size_t i = 0; ok && i < g->n_runs; i++) estimate(d, &g->runs[i]);
+  if (ok) ok = emuv_times_sampled(d);
   if (ok) count_untimed(d);
   free(times.t);
   free(times.taken);

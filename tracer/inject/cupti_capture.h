@@ -149,6 +149,9 @@ void emuv_blocks_dump(const struct emuv_kernel_info *kernel, const char *symbol,
 int emuv_activity_start(void);
 /* Makes activities come or not. How many kinds this CUPTI knows. */
 int emuv_activity_enable(bool on);
+/* When only some launches are timed: a kernel was seen that is new; a tick of the background thread. */
+void emuv_activity_new_kernel(void);
+void emuv_activity_sample(unsigned int tick);
 /* Hands finished buffers over; forced: unfinished ones too. */
 void emuv_activity_flush(bool forced);
 void emuv_activity_stop(void);

@@ -133,6 +133,7 @@ static const struct emuv_kernel_info *find(CUfunction handle, const char *symbol
   entry = calloc(1, sizeof *entry);
   if (!entry) return NULL;
   entry->handle = handle;
+  emuv_activity_new_kernel();
   describe(handle, symbol, device, &entry->info);
   return &keep(entry)->info;
 }

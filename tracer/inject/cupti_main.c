@@ -55,6 +55,7 @@ static void tick(void)
   emuv_recording_tick();
   if (!atomic_load(&awake)) return;
   const bool flush = ++ticks % FLUSH_TICKS == 0;
+  emuv_activity_sample(ticks);
   if (flush) emuv_activity_flush(false);
   if (!emuv_capture_enter()) return;
   emuv_pending_settle_slowly();
