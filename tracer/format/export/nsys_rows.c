@@ -419,9 +419,10 @@ static void add_range_half(const struct query *q, bool begins)
 {
   static const char *const columns[] = {"eventType", "globalTid", "rangeId", NULL};
   bool ids = emuv_nsys_has_column(q->in, q->table, "textId");
-  sqlite3_str_appendall(q->sql, begins
-                                    ? "SELECT t.start, 1, -coalesce(t.[end], 1 << 61), t.rowid"
-                                    : "SELECT max(t.start, t.[end]), iif(t.[end] > t.start, 0, 2), -t.start, -t.rowid");
+  sqlite3_str_appendall(
+      q->sql, begins
+                  ? "SELECT t.start, 1, -coalesce(t.[end], 1 << 61), t.rowid"
+                  : "SELECT max(t.start, t.[end]), CASE WHEN t.[end] > t.start THEN 0 ELSE 2 END, -t.start, -t.rowid");
   add_columns(q, columns);
   sqlite3_str_appendall(q->sql, ", coalesce(NULL");
   add_column(q, "text");
