@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define MEMORY 0x7f0000000000u
-enum { ALLOCATION = 1 << 20 };
+enum { ALLOCATION = 1 << 20, WAIT_MS = 60000 };
 
 static const struct fake *fake;
 static uint64_t allocated;
@@ -71,9 +71,13 @@ static void launch_forever(void)
   }
 }
 
+/* Not for ever: a test that fails leaves no program behind. */
 static void wait_for_file(const char *path)
 {
-  while (access(path, F_OK) != 0) pause_ns(1000000);
+  for (int ms = 0; access(path, F_OK) != 0; ms++) {
+    if (ms == WAIT_MS) exit(1);
+    pause_ns(1000000);
+  }
 }
 
 static void touch(const char *path)
