@@ -2,13 +2,14 @@
 /* The trace reader and everything that stands behind it, on hostile bytes. The first byte chooses: the input as a whole
  * file; or as payload of blocks whose checksums are right, since a fuzzer does not guess a CRC: records, a dictionary
  * with records, a verdict, a footer; or as something to import: CSV, an SQLite database, oracleGeneral. What can be
- * loaded goes through the summary with both its forms, the page references, all exporters, and the simulator's source.
- */
+ * loaded goes through the summary with both its forms, the page references, all exporters, the figures, and the
+ * simulator's source. */
 #include "simulator/source/trace.h"
 #include "tracer/format/block.h"
 #include "tracer/format/crc32c.h"
 #include "tracer/format/export/export.h"
 #include "tracer/format/export/nsys.h"
+#include "tracer/format/figures.h"
 #include "tracer/format/index.h"
 #include "tracer/format/info.h"
 #include "tracer/format/oracle.h"
@@ -22,7 +23,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum { WHOLE, RECORDS, DICTIONARY, VERDICT, FOOTER, CSV, DATABASE, ORACLE, MODES };
-enum { REFERENCES_MOST = 20000, DATABASE_EVERY = 16 }; /* an SQLite export takes 10 times as long as all the rest */
+enum { REFERENCES_MOST = 20000, DATABASE_EVERY = 16, DRAW_EVERY = 4 }; /* what takes longer than all the rest */
 
 struct file {
   uint8_t *bytes;
@@ -74,6 +75,17 @@ static void export_all(const struct emuv_trace_data *d, bool database)
   sqlite3_close(db);
 }
 
+/* Nothing that is touched may be missing in the heat map. */
+static void draw(const struct emuv_trace_data *d)
+{
+  struct emuv_trace_figures f;
+  uint64_t sum = 0;
+  if (emuv_trace_figures_compute(d, &f, NULL) != 0) return;
+  for (size_t i = 0; i < (size_t)f.heat.n_times * f.heat.n_spaces; i++) sum += f.heat.bytes[i];
+  if (sum != f.touches.bytes) abort();
+  emuv_trace_figures_free(&f);
+}
+
 static void simulate(const struct emuv_trace_data *d)
 {
   struct emuv_config config = {.warmup = 1, .tokens = 2};
@@ -117,6 +129,7 @@ static void read_file(const uint8_t *data, size_t n)
   summarise(&d);
   export_all(&d, hash % DATABASE_EVERY == 0);
   simulate(&d);
+  if (hash % DRAW_EVERY == 0) draw(&d);
   emuv_trace_data_free(&d);
   char path[64];
   int fd = memory_file(data, n, path);

@@ -104,13 +104,15 @@ int emuv_trace_atoms_build(const struct emuv_trace_touches *t, uint64_t most, st
   struct bounds *list = calloc(1, sizeof *list);
   *a = (struct emuv_trace_atoms){.grain = 1};
   a->run = malloc((t->first[t->n_calls] + 1) * sizeof *a->run);
-  int code = list && a->run ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's atoms");
-  if (code == 0) code = cut(t, most, list, a, err);
-  if (list) {
-    a->bounds = list->b;
-    a->n = list->n > 1 ? (uint32_t)list->n - 1 : 0;
+  if (!list || !a->run) {
     free(list);
+    emuv_trace_atoms_free(a);
+    return emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory for the trace's atoms");
   }
+  int code = cut(t, most, list, a, err);
+  a->bounds = list->b;
+  a->n = list->n > 1 ? (uint32_t)list->n - 1 : 0;
+  free(list);
   if (code) emuv_trace_atoms_free(a);
   return code;
 }

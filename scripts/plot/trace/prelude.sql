@@ -57,7 +57,7 @@ SELECT 'num', 'last', printf('%.9g', last / length) FROM about, clock;
 SELECT 'set', 'unit', work_unit FROM about;
 SELECT 'set', 'settings',
        coalesce(nullif(gpu, '') || ' · ', '') || printf('%,d', calls) || ' launches, copies and sets · '
-       || printf('%.3g ', distinct_bytes / bytes) || unit || ' touched'
+       || printf(CASE WHEN distinct_bytes < 1000 * bytes THEN '%.3g ' ELSE '%.0f ' END, distinct_bytes / bytes) || unit || ' touched'
        || CASE WHEN counted_steps > 0 THEN ' · ' || counted_steps || ' ' || work_unit || CASE counted_steps WHEN 1 THEN '' ELSE 's' END
           || CASE steps_from WHEN 'ranges' THEN ' (NVTX)' ELSE ' (detected period)' END ELSE ' · no steps found' END
 FROM about, memory;
