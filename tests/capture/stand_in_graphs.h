@@ -9,7 +9,8 @@
 #include <cupti_driver_cbid.h>
 #include <stdlib.h>
 
-enum { GRAPH_NODES = 16, CLONE_ID = 0x100000 };
+enum { GRAPH_NODES = 16 };
+#define CLONE_ID (UINT64_C(4) << 32) /* number of the first node of the first executable graph */
 
 struct fake_graph;
 
@@ -30,7 +31,7 @@ struct fake_graph {
   size_t edge[GRAPH_NODES][2];
 };
 
-static uint64_t node_ids = 1, clone_ids = CLONE_ID;
+static uint64_t node_ids = 1, clone_graphs = CLONE_ID >> 32;
 static bool nodes_are_secret; /* the driver tells nothing */
 static bool stream_is_captured;
 
@@ -190,19 +191,22 @@ static void fake_graphs(struct emuv_cupti_api *api)
   api->cuptiGetGraphNodeId = fake_node_id;
 }
 
-/* CUPTI tells of each copy, and numbers it, while the driver instantiates; a node is copied twice here. */
+/* CUPTI tells of each copy, and numbers it by graph and node, while the driver instantiates; a node is copied twice
+ * here. A child graph is a graph of its own there, although activities count its nodes among those of the whole. */
 static void fake_clone(struct fake_graph *g)
 {
+  const uint64_t graph = clone_graphs++ << 32;
   for (size_t i = 0; i < g->n; i++) {
-    struct fake_node first = {.id = clone_ids + 0x1000}, second = {.id = clone_ids++};
+    struct fake_node first = {.id = graph + i + 0x1000}, second = {.id = graph + i};
     CUpti_GraphData data = {.originalNode = (CUgraphNode)(void *)&g->node[i], .node = (CUgraphNode)(void *)&first};
     const CUpti_ResourceData resource = {.resourceDescriptor = &data};
     callback(NULL, CUPTI_CB_DOMAIN_RESOURCE, CUPTI_CBID_RESOURCE_GRAPHNODE_CLONED, &resource);
     data.originalNode = (CUgraphNode)(void *)&first;
     data.node = (CUgraphNode)(void *)&second;
     callback(NULL, CUPTI_CB_DOMAIN_RESOURCE, CUPTI_CBID_RESOURCE_GRAPHNODE_CLONED, &resource);
-    if (g->node[i].child) fake_clone(g->node[i].child);
   }
+  for (size_t i = 0; i < g->n; i++)
+    if (g->node[i].child) fake_clone(g->node[i].child);
 }
 
 #endif

@@ -14,12 +14,18 @@
 #include <string.h>
 #include <uthash.h>
 
+struct memory {
+  uint64_t address, bytes;
+  uint64_t id; /* allocation, 0 = none now */
+};
+
 struct entry {
   CUgraphExec handle;
   struct emuv_graph_exec graph;
-  bool readable;    /* nodes are known */
-  uint64_t epoch;   /* of live memory, when the operands were last looked at */
-  uint64_t *memory; /* ids of the allocations of its memory nodes, by place among them */
+  bool readable;         /* nodes are known */
+  uint64_t epoch;        /* of live memory, when the operands were last looked at */
+  struct memory *memory; /* of its memory nodes */
+  uint32_t n_memory;
   UT_hash_handle hh;
 };
 
@@ -67,27 +73,44 @@ static void gap(uint64_t ns, uint64_t sequence, enum emuv_trace_gap_why why, con
 /* A graph's memory has its addresses as long as the graph lives; it may be freed and come back in between. */
 static void revive_memory(struct entry *entry, const struct emuv_call *call)
 {
-  uint32_t k = 0;
-  for (uint32_t i = 0; entry->memory && i < entry->graph.n; i++) {
-    const struct emuv_graph_exec_node *node = &entry->graph.node[i];
-    if (node->kind != EMUV_TRACE_NODE_ALLOCATION) continue;
-    entry->memory[k++] = emuv_memory_of_graph(call, node->dst, node->bytes);
-  }
+  for (uint32_t i = 0; i < entry->n_memory; i++)
+    entry->memory[i].id = emuv_memory_of_graph(call, entry->memory[i].address, entry->memory[i].bytes);
 }
 
 static void drop_memory(struct entry *entry, const struct emuv_call *call)
 {
-  uint32_t k = 0;
-  for (uint32_t i = 0; entry->memory && i < entry->graph.n; i++)
-    if (entry->graph.node[i].kind == EMUV_TRACE_NODE_ALLOCATION)
-      emuv_memory_of_graph_end(call, entry->graph.node[i].dst, entry->memory[k++]);
+  for (uint32_t i = 0; i < entry->n_memory; i++)
+    emuv_memory_of_graph_end(call, entry->memory[i].address, entry->memory[i].id);
 }
 
-static void reserve_memory(struct entry *entry)
+static int by_address(const void *a, const void *b)
 {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < entry->graph.n; i++) n += entry->graph.node[i].kind == EMUV_TRACE_NODE_ALLOCATION;
-  if (n) entry->memory = calloc(n, sizeof *entry->memory);
+  const struct memory *x = a, *y = b;
+  return (x->address > y->address) - (x->address < y->address);
+}
+
+/* Lists the memory of the graph's nodes. Nodes whose lives do not meet share addresses: what overlaps is one. */
+static void list_memory(struct entry *entry)
+{
+  uint32_t n = 0, out = 0;
+  struct memory *const list = entry->graph.n ? calloc(entry->graph.n, sizeof *list) : NULL;
+  for (uint32_t i = 0; list && i < entry->graph.n; i++) {
+    const struct emuv_graph_exec_node *node = &entry->graph.node[i];
+    if (node->kind == EMUV_TRACE_NODE_ALLOCATION && node->dst && node->bytes)
+      list[n++] = (struct memory){.address = node->dst, .bytes = node->bytes};
+  }
+  if (n) qsort(list, n, sizeof *list, by_address);
+  for (uint32_t i = 0; i < n; i++) {
+    const uint64_t end = list[i].address + list[i].bytes;
+    if (out && list[i].address < list[out - 1].address + list[out - 1].bytes) {
+      if (end > list[out - 1].address + list[out - 1].bytes) list[out - 1].bytes = end - list[out - 1].address;
+    } else {
+      list[out++] = list[i];
+    }
+  }
+  if (!out) free(list);
+  entry->memory = out ? list : NULL;
+  entry->n_memory = out;
 }
 
 /* ---- instantiation ---- */
@@ -99,7 +122,7 @@ static void add(const struct emuv_call *call, CUgraphExec handle, CUgraph graph)
   if (entry) {
     entry->handle = handle;
     entry->readable = emuv_graph_nodes_read(graph, emuv_device_of(call), &entry->graph);
-    reserve_memory(entry);
+    list_memory(entry);
   }
   emuv_graph_clones_end(entry ? &entry->graph : NULL);
   pthread_mutex_lock(&table.lock);

@@ -71,11 +71,23 @@ static uint64_t last_copy(uint64_t number)
   return last;
 }
 
+/* Activities number the nodes of an executable graph: its own id in the upper half, in the lower half the place. Copies
+ * of a graph's own nodes have these numbers; copies of a child graph's nodes have others, so theirs are made from that
+ * of the node that holds the child graph (seen with CUPTI 13.0; how it counts in child graphs of child graphs is not
+ * known).
+ */
+static uint64_t number_in_exec(const struct emuv_graph_exec *e, const struct emuv_graph_exec_node *node)
+{
+  const uint64_t holder = node->parent ? node->parent : node->handle;
+  const uint64_t copy = last_copy(number_of((CUgraphNode)(uintptr_t)holder));
+  if (!node->parent || copy == 0) return copy;
+  return e->nested ? 0 : (copy >> 32 << 32) + node->place;
+}
+
 void emuv_graph_clones_end(struct emuv_graph_exec *e)
 {
   if (clones.n) qsort(clones.item, clones.n, sizeof *clones.item, by_original);
-  for (uint32_t i = 0; e && clones.n && i < e->n; i++)
-    e->node[i].number = last_copy(number_of((CUgraphNode)(uintptr_t)e->node[i].handle));
+  for (uint32_t i = 0; e && clones.n && i < e->n; i++) e->node[i].number = number_in_exec(e, &e->node[i]);
   free(clones.item);
   memset(&clones, 0, sizeof clones);
 }
@@ -238,6 +250,7 @@ struct reading {
   struct emuv_graph_exec *e;
   uint32_t device;
   int depth;
+  uint32_t first;  /* place of the graph's first node */
   uint64_t parent; /* outermost child graph node */
 };
 
@@ -286,25 +299,59 @@ static uint32_t (*read_edges(CUgraph graph, const CUgraphNode *nodes, size_t n_n
   return *n = 0, NULL;
 }
 
+struct listed { /* a node, and what comes before it in its graph in the order of creation */
+  CUgraphNode node;
+  CUgraph child;     /* that it holds */
+  uint32_t index;    /* nodes */
+  uint32_t children; /* nodes of child graphs */
+};
+
+static CUgraph child_of(CUgraphNode node)
+{
+  const struct emuv_cupti_api *const api = &emuv_capture.api;
+  CUgraphNodeType type;
+  CUgraph child = NULL;
+  if (!api->cuGraphNodeGetType || api->cuGraphNodeGetType(node, &type) != CUDA_SUCCESS ||
+      type != CU_GRAPH_NODE_TYPE_GRAPH || !api->cuGraphChildGraphNodeGetGraph ||
+      api->cuGraphChildGraphNodeGetGraph(node, &child) != CUDA_SUCCESS)
+    return NULL;
+  return child;
+}
+
+static void count_children(const CUgraphNode *nodes, size_t n, struct listed *created)
+{
+  uint32_t children = 0;
+  for (size_t i = 0; i < n; i++) {
+    size_t held = 0;
+    created[i] =
+        (struct listed){.node = nodes[i], .child = child_of(nodes[i]), .index = (uint32_t)i, .children = children};
+    if (created[i].child && emuv_capture.api.cuGraphGetNodes(created[i].child, NULL, &held) == CUDA_SUCCESS)
+      children += (uint32_t)held;
+  }
+}
+
 /* The graph's nodes in an order in which they may run; *n of them. NULL: see emuv_graph_nodes_read, or an empty graph.
  */
-static CUgraphNode *list_nodes(CUgraph graph, size_t *n, bool *ok)
+static struct listed *list_nodes(CUgraph graph, size_t *n, bool *ok)
 {
   const struct emuv_cupti_api *const api = &emuv_capture.api;
   *n = 0;
   *ok = api->cuGraphGetNodes && api->cuGraphGetNodes(graph, NULL, n) == CUDA_SUCCESS && *n < UINT32_MAX / 2;
   if (!*ok || *n == 0) return NULL;
-  CUgraphNode *nodes = malloc(*n * sizeof *nodes), *sorted = malloc(*n * sizeof *sorted);
+  CUgraphNode *nodes = malloc(*n * sizeof *nodes);
+  struct listed *created = calloc(*n, sizeof *created), *sorted = malloc(*n * sizeof *sorted);
   uint32_t *order = malloc(*n * sizeof *order);
-  *ok = nodes && sorted && order && api->cuGraphGetNodes(graph, nodes, n) == CUDA_SUCCESS;
+  *ok = nodes && created && sorted && order && api->cuGraphGetNodes(graph, nodes, n) == CUDA_SUCCESS;
   if (*ok) {
     size_t n_edges;
     uint32_t(*edges)[2] = read_edges(graph, nodes, *n, &n_edges);
     *ok = emuv_graph_order((uint32_t)*n, (const uint32_t(*)[2])edges, n_edges, order) == 0;
     free(edges);
   }
-  for (size_t i = 0; *ok && i < *n; i++) sorted[i] = nodes[order[i]];
+  if (*ok) count_children(nodes, *n, created);
+  for (size_t i = 0; *ok && i < *n; i++) sorted[i] = created[order[i]];
   free(nodes);
+  free(created);
   free(order);
   if (*ok) return sorted;
   free(sorted);
@@ -313,24 +360,25 @@ static CUgraphNode *list_nodes(CUgraph graph, size_t *n, bool *ok)
 
 static bool read_graph(CUgraph graph, struct reading r);
 
-static bool read_any(CUgraphNode handle, struct reading r)
+/* n: nodes of the graph that holds this one */
+static bool read_any(const struct listed *l, size_t n, struct reading r)
 {
+  const CUgraphNode handle = l->node;
   const struct emuv_cupti_api *const api = &emuv_capture.api;
   CUgraphNodeType type;
   if (!api->cuGraphNodeGetType || api->cuGraphNodeGetType(handle, &type) != CUDA_SUCCESS) return false;
   if (type == CU_GRAPH_NODE_TYPE_GRAPH) {
-    CUgraph child;
-    if (r.depth == DEPTH_MAX || !api->cuGraphChildGraphNodeGetGraph ||
-        api->cuGraphChildGraphNodeGetGraph(handle, &child) != CUDA_SUCCESS)
-      return false;
-    r.depth++;
+    if (r.depth == DEPTH_MAX || !l->child) return false;
+    if (r.depth++ > 0) r.e->nested = true;
+    r.first = (uint32_t)n + l->children;
     if (!r.parent) r.parent = (uint64_t)(uintptr_t)handle;
-    return read_graph(child, r);
+    return read_graph(l->child, r);
   }
   struct emuv_graph_exec_node *node = emuv_graph_exec_add(r.e);
   if (!node) return false;
   node->handle = (uint64_t)(uintptr_t)handle;
   node->parent = r.parent;
+  node->place = r.first + l->index;
   node->device = r.device;
   read_node(handle, type, node, r.device);
   return true;
@@ -340,8 +388,8 @@ static bool read_graph(CUgraph graph, struct reading r)
 {
   size_t n;
   bool ok;
-  CUgraphNode *nodes = list_nodes(graph, &n, &ok);
-  for (size_t i = 0; ok && i < n; i++) ok = read_any(nodes[i], r);
+  struct listed *nodes = list_nodes(graph, &n, &ok);
+  for (size_t i = 0; ok && i < n; i++) ok = read_any(&nodes[i], n, r);
   free(nodes);
   return ok;
 }

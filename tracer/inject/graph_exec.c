@@ -126,6 +126,7 @@ static void take(struct emuv_graph_exec_node *node, struct emuv_graph_exec_node 
   node->handle = old.handle;
   node->parent = old.parent;
   node->number = old.number;
+  node->place = old.place;
   node->off = old.off;
   node->changed = true;
   free(old.arguments);

@@ -12,8 +12,9 @@
 struct emuv_graph_exec_node {
   uint64_t handle; /* in the graph that was instantiated */
   uint64_t parent; /* handle of the outermost child graph node that holds it, 0 = none */
-  uint64_t number; /* of its copy in the executable graph: what GPU times carry */
-  uint32_t kind;   /* enum emuv_trace_node_kind */
+  uint64_t number; /* of its copy in the executable graph: what GPU times carry; 0 = not known */
+  uint32_t place; /* among all nodes, as the driver counts: those of the graph as created, then those of child graphs */
+  uint32_t kind;  /* enum emuv_trace_node_kind */
   uint32_t kernel, grid[3], block[3], shared_bytes, flags, device;
   uint64_t src, dst, bytes; /* copies; sets and memory nodes have dst */
   uint32_t value, width;
@@ -35,6 +36,7 @@ struct emuv_graph_exec {
   uint32_t n, cap;
   uint32_t n_work; /* nodes that need a sequence number, as written */
   bool changed;
+  bool nested; /* a child graph holds another one */
   struct emuv_graph_exec_use *use;
   size_t n_uses, cap_uses;
 };
