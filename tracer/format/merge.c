@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See merge.h. Both traces are read once into what merging needs (merge_side.h), then the default trace is read again,
- * record by record, and written with its launches changed. */
+/* See merge.h. Both traces are read into what merging needs (merge_side.h), the default one with its graphs' launches
+ * expanded, and judged; then the default trace is read again, record by record, and written with its launches changed.
+ */
 #include "tracer/format/merge.h"
 
 #include "tracer/format/align.h"
@@ -17,6 +18,7 @@
 enum { SET_MIN = 4 };
 
 struct merging {
+  struct emuv_trace_data data; /* default */
   struct emuv_merge_side d, p; /* default, pages */
   size_t *launch;              /* of d: index in p, SIZE_MAX for none */
   size_t *allocation;          /* of p: index in d */
@@ -85,9 +87,9 @@ static bool next_piece(struct pieces *s, struct emuv_trace_operand *piece)
   return true;
 }
 
-/* Pages of one observed operand that the default operands leave out: counted, and added to the launch when `keep`. */
-static bool referee(struct merging *m, const struct emuv_trace_launch *l, const struct emuv_trace_operand *o,
-                    struct emuv_merge_kernel *k, bool keep, uint64_t *uncovered)
+/* Pages of one observed operand that the launch's own operands leave out: counted for the kernel. */
+static void referee(const struct merging *m, const struct emuv_trace_launch *l, const struct emuv_trace_operand *o,
+                    struct emuv_merge_kernel *k)
 {
   struct pieces pieces = pieces_of(m, o);
   struct emuv_trace_operand piece, there;
@@ -95,10 +97,18 @@ static bool referee(struct merging *m, const struct emuv_trace_launch *l, const 
     const bool mapped = translate(m, &piece, &there);
     k->pages++;
     if (mapped && overlaps(l->operands, l->n_operands, &there)) continue;
-    ++*uncovered;
+    k->uncovered++;
     k->unmapped += !mapped;
-    if (keep && mapped && !push(m, &there)) return false;
   }
+}
+
+/* The same pages, added to the launch's operands. */
+static bool push_uncovered(struct merging *m, const struct emuv_trace_launch *l, const struct emuv_trace_operand *o)
+{
+  struct pieces pieces = pieces_of(m, o);
+  struct emuv_trace_operand piece, there;
+  while (next_piece(&pieces, &piece))
+    if (translate(m, &piece, &there) && !overlaps(l->operands, l->n_operands, &there) && !push(m, &there)) return false;
   return true;
 }
 
@@ -132,29 +142,45 @@ static bool take_own(struct merging *m, const struct emuv_trace_launch *l)
   return true;
 }
 
-/* Fills m->out and the launch's class from its partner, and counts. */
-static bool join(struct merging *m, struct emuv_trace_launch *l, const struct emuv_merge_launch *p,
-                 struct emuv_merge_kernel *k)
+static bool is_observed(const struct merging *m, const struct emuv_merge_launch *p)
+{
+  return p->cls != EMUV_TRACE_CLASS_GAP && all_mapped(m, p);
+}
+
+/* Fills m->out and the launch's class from its partner. */
+static bool join(struct merging *m, struct emuv_trace_launch *l, const struct emuv_merge_launch *p)
 {
   const struct emuv_merge_operands *const set = &m->p.operands[p->operands];
-  const bool observed = p->cls != EMUV_TRACE_CLASS_GAP && all_mapped(m, p);
-  uint64_t uncovered = 0;
-  if (!(observed ? take_observed(m, l, p) : take_own(m, l))) return false;
+  if (is_observed(m, p)) {
+    l->cls = p->cls;
+    return take_observed(m, l, p);
+  }
+  if (!take_own(m, l)) return false;
   for (uint32_t i = 0; i < set->n; i++)
-    if (!referee(m, l, &set->list[i], k, !observed, &uncovered)) return false;
-  k->joined++;
-  k->unobserved += !observed;
-  k->uncovered += uncovered;
-  k->uncovered_launches += uncovered != 0;
-  if (observed) l->cls = p->cls;
+    if (!push_uncovered(m, l, &set->list[i])) return false;
   return true;
+}
+
+/* Launch i of the default trace against its partner. */
+static void judge(const struct merging *m, size_t i)
+{
+  struct emuv_merge_kernel *const k = m->kernel[m->d.launches[i].kernel];
+  k->launches++;
+  if (m->launch[i] == SIZE_MAX) return;
+  const struct emuv_merge_launch *const p = &m->p.launches[m->launch[i]];
+  const struct emuv_merge_operands *const set = &m->p.operands[p->operands];
+  const uint64_t before = k->uncovered;
+  for (uint32_t n = 0; n < set->n; n++) referee(m, &m->data.launches[i], &set->list[n], k);
+  k->joined++;
+  k->unobserved += !is_observed(m, p);
+  k->uncovered_launches += k->uncovered != before;
 }
 
 static void set_operands(struct merging *m, struct emuv_trace_writer *w, struct emuv_trace_launch *l)
 {
   const uint32_t n = m->n_out > EMUV_TRACE_OPERANDS_MAX ? EMUV_TRACE_OPERANDS_MAX : (uint32_t)m->n_out;
   if (n < m->n_out) l->cls = EMUV_TRACE_CLASS_GAP;
-  l->page_set = w && n >= SET_MIN ? emuv_trace_writer_page_set(w, m->out, n) : 0;
+  l->page_set = n >= SET_MIN ? emuv_trace_writer_page_set(w, m->out, n) : 0;
   l->operands = m->out;
   l->n_operands = l->page_set ? 0 : n;
 }
@@ -188,18 +214,18 @@ static void renumber(struct emuv_trace_reader *r, struct emuv_trace_writer *w, s
   }
 }
 
-/* The next launch of the default trace that takes part; `n` counts them as merge_side.c did. */
-static bool change_launch(struct merging *m, struct emuv_trace_writer *w, struct emuv_trace_launch *l, size_t *n)
+/* `at`: the launch's place in the loaded trace, where those of graphs lie between. */
+static bool change_launch(struct merging *m, struct emuv_trace_writer *w, struct emuv_trace_launch *l, size_t *at)
 {
-  m->n_out = 0;
-  if (l->graph) {
-    if (!take_own(m, l)) return false;
-  } else {
-    const size_t i = (*n)++, partner = m->launch[i];
-    struct emuv_merge_kernel *const k = m->kernel[m->d.launches[i].kernel];
-    k->launches++;
-    if (!(partner == SIZE_MAX ? take_own(m, l) : join(m, l, &m->p.launches[partner], k))) return false;
+  const bool is_graph = l->graph && !l->graph_node;
+  size_t i = *at, partner = SIZE_MAX;
+  while (!is_graph && i < m->data.n_launches && m->data.launches[i].sequence != l->sequence) i++;
+  if (!is_graph && i < m->data.n_launches) {
+    partner = m->launch[i];
+    *at = i + 1;
   }
+  m->n_out = 0;
+  if (!(partner == SIZE_MAX ? take_own(m, l) : join(m, l, &m->p.launches[partner]))) return false;
   set_operands(m, w, l);
   return true;
 }
@@ -225,7 +251,6 @@ static int pass(struct merging *m, const char *trace, struct emuv_trace_writer *
       code = emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory");
       break;
     }
-    if (!w) continue;
     renumber(r, w, &record);
     if ((code = emuv_trace_writer_append(w, &record)) != 0) break; /* closing says why */
   }
@@ -236,7 +261,7 @@ static int pass(struct merging *m, const char *trace, struct emuv_trace_writer *
 static int write_merged(struct merging *m, const char *trace, const char *output, struct emuv_err *err)
 {
   struct emuv_trace_writer *w = NULL;
-  if (!output) return pass(m, trace, NULL, err);
+  if (!output) return 0;
   int code = emuv_trace_writer_open(&w, output, NULL, err);
   if (code) return code;
   add_facts(m, w);
@@ -322,8 +347,10 @@ static void kernels_sum(struct emuv_merge *r)
 static int load(struct merging *m, const char *trace, const char *pages, struct emuv_err *err)
 {
   struct emuv_merge *const r = m->result;
-  int code = emuv_merge_side_load(&m->d, trace, false, err);
-  if (code == 0) code = emuv_merge_side_load(&m->p, pages, true, err);
+  int code = emuv_trace_load(trace, &m->data, err);
+  if (code) return code;
+  code = emuv_merge_side_take(&m->d, &m->data, err);
+  if (code == 0) code = emuv_merge_side_read(&m->p, pages, err);
   if (code) return code;
   r->page_bytes = m->p.page_bytes;
   if (r->page_bytes == 0 || m->d.page_bytes != 0)
@@ -350,8 +377,10 @@ int emuv_merge(const char *trace, const char *pages, const char *output, struct 
   if (code == 0) code = pair_up(&m, err);
   if (code == 0) code = check_pairing(&m, trace, pages, err);
   if (code == 0) code = kernels_make(&m, err);
+  for (size_t i = 0; i < m.data.n_launches && code == 0; i++) judge(&m, i);
   if (code == 0) code = write_merged(&m, trace, output, err);
   if (code == 0) kernels_sum(result);
+  emuv_trace_data_free(&m.data);
   emuv_merge_side_free(&m.d);
   emuv_merge_side_free(&m.p);
   free(m.launch);

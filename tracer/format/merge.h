@@ -2,13 +2,14 @@
 /* Joins a capture of pages to the default capture of another run of the same program: the result has the times of the
  * default trace, and the pages that each kernel was seen to read and write as its operands.
  *
- * Launches are paired in order by kernel name, grid and block, outside of CUDA graphs (nodes of graphs are not observed
- * and stay as they are); where the runs differ (autotuning, for one) they are brought together again (align.h).
- * Addresses differ between runs. So allocations are paired in the same way, in order by size, and an operand of the
- * page run becomes the same offset and size in the partner of its allocation.
+ * Launches are paired in order by kernel name, grid and block, those that graphs make included; where the runs differ
+ * (autotuning, for one) they are brought together again (align.h). Addresses differ between runs. So allocations are
+ * paired in the same way, in order by size, and an operand of the page run becomes the same offset and size in the
+ * partner of its allocation.
  *
  * A launch that was fully observed gets the observed operands, and keeps those from TMA descriptors. One that was not
- * (class gap in the page run) keeps its own operands, with those pages added that they do not cover.
+ * (class gap in the page run) keeps its own operands, with those pages added that they do not cover. Graphs stay as
+ * they are: their nodes are in the file once.
  *
  * The other way round the page run is the referee of the default one: pages that a launch touched and that none of its
  * default operands overlaps are counted for its kernel. */
@@ -23,7 +24,7 @@
 
 struct emuv_merge_kernel {
   char *name;
-  uint64_t launches;   /* of the default trace, outside of graphs */
+  uint64_t launches;   /* of the default trace */
   uint64_t joined;     /* with a launch of the page trace */
   uint64_t unobserved; /* of those joined: the page run did not see everything */
   uint64_t pages;      /* touched by joined launches, as often as launches touched them */
@@ -34,8 +35,9 @@ struct emuv_merge_kernel {
 
 struct emuv_merge {
   uint64_t page_bytes;
-  uint64_t launches, page_launches; /* of the two traces, outside of graphs */
-  uint64_t joined, observed, in_graphs;
+  uint64_t launches, page_launches; /* of the two traces */
+  uint64_t joined, observed;
+  uint64_t in_graphs; /* launches of the default trace that graphs made */
   uint64_t allocations, page_allocations, joined_allocations;
   uint64_t pages, uncovered;
   bool truncated, page_truncated;    /* that trace ends early */

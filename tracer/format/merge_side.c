@@ -85,10 +85,7 @@ static bool add_operands(struct emuv_merge_side *s, const struct emuv_trace_laun
 static bool add_launch(struct emuv_merge_side *s, const struct emuv_trace_reader *r, const struct emuv_trace_launch *l,
                        bool with_operands)
 {
-  if (l->graph) {
-    s->in_graphs++;
-    return true;
-  }
+  s->in_graphs += l->graph != 0;
   const size_t kernel = kernel_index(s, r, l->kernel);
   if (kernel == SIZE_MAX) return false;
   uint32_t shape[6];
@@ -118,10 +115,10 @@ static bool add_allocation(struct emuv_merge_side *s, const struct emuv_trace_al
 }
 
 static bool add_record(struct emuv_merge_side *s, const struct emuv_trace_reader *r,
-                       const struct emuv_trace_record *record, bool with_operands)
+                       const struct emuv_trace_record *record)
 {
   switch (record->type) {
-  case EMUV_TRACE_LAUNCH: return add_launch(s, r, &record->u.launch, with_operands);
+  case EMUV_TRACE_LAUNCH: return add_launch(s, r, &record->u.launch, true);
   case EMUV_TRACE_ALLOCATION: return add_allocation(s, &record->u.allocation);
   case EMUV_TRACE_ENVIRONMENT:
     if (strcmp(emuv_trace_reader_string(r, record->u.environment.key), "page_bytes") == 0)
@@ -131,7 +128,7 @@ static bool add_record(struct emuv_merge_side *s, const struct emuv_trace_reader
   }
 }
 
-int emuv_merge_side_load(struct emuv_merge_side *s, const char *path, bool with_operands, struct emuv_err *err)
+int emuv_merge_side_read(struct emuv_merge_side *s, const char *path, struct emuv_err *err)
 {
   struct emuv_trace_reader *r;
   struct emuv_trace_record record;
@@ -139,12 +136,22 @@ int emuv_merge_side_load(struct emuv_merge_side *s, const char *path, bool with_
   int code = emuv_trace_reader_open(&r, path, err);
   if (code) return code;
   bool memory = EMUV_PUSH(s, operands, none);
-  while (memory && (code = emuv_trace_reader_next(r, &record, err)) > 0)
-    memory = add_record(s, r, &record, with_operands);
+  while (memory && (code = emuv_trace_reader_next(r, &record, err)) > 0) memory = add_record(s, r, &record);
   if (!memory) code = emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory");
   s->truncated = emuv_trace_reader_state(r)->truncated;
   emuv_trace_reader_close(r);
   return code;
+}
+
+int emuv_merge_side_take(struct emuv_merge_side *s, const struct emuv_trace_data *d, struct emuv_err *err)
+{
+  const char *page_bytes = emuv_trace_data_environment(d, "page_bytes");
+  bool memory = true;
+  s->page_bytes = page_bytes ? strtoull(page_bytes, NULL, 10) : 0;
+  s->truncated = d->state.truncated;
+  for (size_t i = 0; i < d->n_allocations && memory; i++) memory = add_allocation(s, &d->allocations[i].a);
+  for (size_t i = 0; i < d->n_launches && memory; i++) memory = add_launch(s, d->reader, &d->launches[i], false);
+  return memory ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "out of memory");
 }
 
 void emuv_merge_side_free(struct emuv_merge_side *s)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What merging keeps of a trace: its launches outside of graphs, its allocations, its kernels' names, and for a capture
+/* What merging keeps of a trace: its launches, its allocations, its kernels' names, and for a capture
  * of pages the operands, each page set once. Internal to merge.c; one thread. */
 #ifndef EMUV_FORMAT_MERGE_SIDE_H
 #define EMUV_FORMAT_MERGE_SIDE_H
 
 #include "runtime/core/err.h"
-#include "tracer/format/trace.h"
+#include "tracer/format/load.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,11 +40,14 @@ struct emuv_merge_side {
   struct emuv_merge_id *by_id;     /* uthash: allocations */
   struct emuv_merge_name *by_name; /* uthash: names */
   uint64_t page_bytes;             /* 0: not a capture of pages */
-  uint64_t in_graphs;              /* launches that take no part */
+  uint64_t in_graphs;              /* of the launches */
   bool truncated;
 };
 
-int emuv_merge_side_load(struct emuv_merge_side *s, const char *path, bool with_operands, struct emuv_err *err);
+/* A capture of pages, with its operands. */
+int emuv_merge_side_read(struct emuv_merge_side *s, const char *path, struct emuv_err *err);
+/* A loaded trace: launches[i] is that of d->launches[i], those of graphs included; operands stay there. */
+int emuv_merge_side_take(struct emuv_merge_side *s, const struct emuv_trace_data *d, struct emuv_err *err);
 void emuv_merge_side_free(struct emuv_merge_side *s);
 /* Index of the allocation with this id, SIZE_MAX if there is none. */
 size_t emuv_merge_side_allocation(const struct emuv_merge_side *s, uint64_t id);

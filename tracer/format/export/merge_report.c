@@ -47,7 +47,7 @@ static void pairs(const struct emuv_merge *m, FILE *out)
           m->joined, m->launches, m->page_launches);
   fprintf(out, "             %" PRIu64 " (%.1f %%) fully observed\n", m->observed, share(m->observed, m->joined));
   if (m->in_graphs)
-    fprintf(out, "             %" PRIu64 " more run in CUDA graphs and are as they were\n", m->in_graphs);
+    fprintf(out, "             %" PRIu64 " of the default capture's run in CUDA graphs\n", m->in_graphs);
   fprintf(out, "allocations  %" PRIu64 " joined, of %" PRIu64 " and %" PRIu64 "\n", m->joined_allocations,
           m->allocations, m->page_allocations);
   if (m->truncated) fputs("             the default trace ends early\n", out);
