@@ -3,7 +3,8 @@
  *
  *   pages_truth FILE            runs each kind of access and memory; writes to FILE, for every launch in order,
  *                               "launch NAME", then "read ADDRESS BYTES" and "write ADDRESS BYTES", or "unseen"
- *   pages_truth --stream GIB N  reads so much memory N times, 16 bytes per thread and step; prints the median time in ms
+ *   pages_truth --stream GIB N  reads so much memory N times, 16 bytes per thread and step; prints the median time in
+ * ms
  *
  * nvcc -std=c++17 -arch=sm_90 -o pages_truth pages_truth.cu -lcuda */
 #include <algorithm>
@@ -188,8 +189,8 @@ static void run_tensor(uint32_t *big, uint32_t *out)
   const cuuint64_t sizes[] = {1024, 1024}, strides[] = {4096};
   const cuuint32_t box[] = {32, 32}, steps[] = {1, 1};
   CHECK(cuTensorMapEncodeTiled(&map, CU_TENSOR_MAP_DATA_TYPE_UINT32, 2, big, sizes, strides, box, steps,
-                               CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE,
-                               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE));
+                               CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE,
+                               CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE));
   copy_tensor<<<1, 1>>>(map, out);
   launch("copy_tensor");
   fprintf(truth, "unseen\n");

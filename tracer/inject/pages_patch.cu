@@ -73,8 +73,8 @@ static __device__ __forceinline__ void mark(const struct emuv_pages_launch *laun
 enum { ASYNC = 0x100 }; /* among the flags */
 
 /* words: those of the page, NULL when the address has no chunk. need: flags whose word has another number. */
-static __device__ __noinline__ SanitizerPatchResult mark_page(const struct emuv_pages_launch *launch, uint32_t number, uint32_t *words,
-                                                              uint64_t page, uint32_t need)
+static __device__ __noinline__ SanitizerPatchResult mark_page(const struct emuv_pages_launch *launch, uint32_t number,
+                                                              uint32_t *words, uint64_t page, uint32_t need)
 {
   const uint64_t entry = page << EMUV_PAGES_ENTRY_PAGE_SHIFT | (need & ASYNC ? EMUV_PAGES_ENTRY_ASYNC : 0);
   if (!words && need & ASYNC) return SANITIZER_PATCH_SUCCESS;
@@ -82,7 +82,8 @@ static __device__ __noinline__ SanitizerPatchResult mark_page(const struct emuv_
     mark(launch, number, &((struct emuv_pages_log *)launch->log)->outside, entry | EMUV_PAGES_ENTRY_OUTSIDE);
   else if (need & SANITIZER_MEMORY_DEVICE_FLAG_READ)
     mark(launch, number, words, entry);
-  if (words && need & SANITIZER_MEMORY_DEVICE_FLAG_WRITE) mark(launch, number, words + 1, entry | EMUV_PAGES_ENTRY_WRITE);
+  if (words && need & SANITIZER_MEMORY_DEVICE_FLAG_WRITE)
+    mark(launch, number, words + 1, entry | EMUV_PAGES_ENTRY_WRITE);
   return SANITIZER_PATCH_SUCCESS;
 }
 

@@ -169,13 +169,14 @@ static bool prepare_locked(struct emuv_sanitizer_context *c, uint32_t number, Sa
   return good;
 }
 
-/* Number 0 is left out: it is what a word without a launch holds. */
+/* From 1, 0 being what a word without a launch holds, to below those of graphs. */
 static uint32_t next_number(void)
 {
-  pthread_mutex_lock(&emuv_sanitizer.lock);
-  uint32_t number = ++emuv_sanitizer.number;
-  if (number == 0) number = ++emuv_sanitizer.number;
-  pthread_mutex_unlock(&emuv_sanitizer.lock);
+  struct emuv_sanitizer *const s = &emuv_sanitizer;
+  pthread_mutex_lock(&s->lock);
+  if (++s->number >= EMUV_PAGES_GRAPH) s->number = 1;
+  const uint32_t number = s->number;
+  pthread_mutex_unlock(&s->lock);
   return number;
 }
 
