@@ -511,7 +511,7 @@ static void must_be_armed(bool armed)
 
 static void run_window(void)
 {
-  const struct timespec pause = {.tv_sec = 1, .tv_nsec = 500000000};
+  const struct timespec pause = {.tv_sec = 2, .tv_nsec = 500000000};
   must_be_armed(false);
   allocate(SEGMENT, SEGMENT_BYTES);
   launch_with_params(SEGMENT, SEGMENT);
