@@ -4,8 +4,8 @@
  *   bench_reader TRACE.emuv [TIMES [RUNS]]
  *
  * Writes the records of the trace TIMES times (default 40) to a second one in the folder for temporary files, and reads
- * that RUNS times (default 7) from memory. Prints the median and the best run: decoded records, records without
- * decompression and checksums as they lie in blocks, and the file. */
+ * that RUNS times (default 7) from memory; times are those of the processor. Prints the median and the best run:
+ * decoded records, records without decompression and checksums as they lie in blocks, and the file. */
 #include "tracer/format/reader.h"
 #include "tracer/format/schema.h"
 #include "tracer/format/writer.h"
@@ -79,7 +79,7 @@ static int read_once(const void *data, size_t n, const size_t sizes[EMUV_TRACE_T
   struct emuv_trace_record record;
   struct timespec a, b;
   uint64_t bytes = 0, check = 0;
-  clock_gettime(CLOCK_MONOTONIC, &a);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
   int rc = emuv_trace_reader_open_memory(&r, data, n, "trace", &err);
   while (rc == 0 && (rc = emuv_trace_reader_next(r, &record, &err)) == 1) {
     rc = 0;
@@ -89,7 +89,7 @@ static int read_once(const void *data, size_t n, const size_t sizes[EMUV_TRACE_T
       check += record.u.launch.enter_ns + record.u.launch.n_operands;
     }
   }
-  clock_gettime(CLOCK_MONOTONIC, &b);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
   if (rc == 0)
     *result = (struct result){.seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9,
                               .records = emuv_trace_reader_state(r)->records,

@@ -114,6 +114,23 @@ static bool operands_reserve(struct emuv_decoder *d, uint64_t n)
   return true;
 }
 
+/* As emuv_trace_decode_inside, for all operands of a launch at once. */
+static const uint8_t *operands_decode(struct emuv_trace_operand *o, uint64_t n, uint64_t fields, uint64_t *channels,
+                                      const uint8_t *p, const uint8_t *end)
+{
+  const struct emuv_trace_schema *const schema = &emuv_trace_schema_operand;
+  if (fields == schema->n_fields) {
+    uint64_t before[EMUV_CHANNELS];
+    const uint8_t *q = p;
+    memcpy(before, channels, sizeof before);
+    for (uint64_t i = 0; i < n && q && q <= end; i++) q = schema->decode(&o[i], channels, q);
+    if (q && q <= end) return q;
+    memcpy(channels, before, sizeof before);
+  }
+  for (uint64_t i = 0; i < n && p; i++) p = emuv_trace_decode(schema, fields, &o[i], channels, p, end);
+  return p;
+}
+
 /* A launch starts with the number of its operands and the number of fields of each. They go to d->operands[at]. */
 static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *channels, uint32_t at, uint64_t *n,
                                     const uint8_t *p, const uint8_t *end, const char **what)
@@ -123,9 +140,8 @@ static const uint8_t *operands_read(struct emuv_decoder *d, uint64_t *channels, 
   if (!(p = emuv_varint_get(p, end, n)) || !(p = emuv_varint_get(p, end, &fields))) return NULL;
   if (*n > EMUV_TRACE_OPERANDS_MAX || (*n && (fields == 0 || fields > (uint64_t)(end - p) / *n))) return NULL;
   if (!operands_reserve(d, at + *n)) return *what = out_of_memory, NULL;
-  for (uint64_t i = 0; i < *n && p; i++)
-    p = emuv_trace_decode_inside(&emuv_trace_schema_operand, fields, &d->operands[at + i], channels, p, end);
-  return p;
+  if (*n == 0) return p;
+  return operands_decode(&d->operands[at], *n, fields, channels, p, end);
 }
 
 /* The operands of the launch's page set go behind its own. */

@@ -46,6 +46,10 @@ static inline const uint8_t *emuv_varint_get_inside(const uint8_t *p, uint64_t *
     *v = *p;
     return p + 1;
   }
+  if (p[1] < 0x80) {
+    *v = (p[0] & 0x7fu) | (uint64_t)p[1] << 7;
+    return p + 2;
+  }
   uint64_t w;
   memcpy(&w, p, sizeof w);
   w = le64toh(w);
