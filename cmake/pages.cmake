@@ -2,9 +2,11 @@
 # The library of emuv-trace --pages: needs the Sanitizer API's headers (EMUV_SANITIZER_HOME: cache or environment; the
 # toolkit's compute-sanitizer folder; pip's nvidia-cuda-sanitizer-api) and nvcc for the patches. Included by
 # tracer/inject/CMakeLists.txt, where CUDA_HEADERS is known.
-set(EMUV_SANITIZER_HOME "$ENV{EMUV_SANITIZER_HOME}" CACHE PATH "Folder of the Sanitizer API: include/, and lib/ or itself with libsanitizer-public.so")
-find_path(SANITIZER_HEADERS sanitizer.h HINTS ${EMUV_SANITIZER_HOME}/include ${EMUV_SANITIZER_HOME}/compute-sanitizer/include
-          $ENV{CUDA_HOME}/compute-sanitizer/include /usr/local/cuda/compute-sanitizer/include /usr/local/cuda/compute-sanitizer)
+set(EMUV_SANITIZER_HOME "$ENV{EMUV_SANITIZER_HOME}"
+    CACHE PATH "Folder of the Sanitizer API: include/ lies in it")
+find_path(SANITIZER_HEADERS sanitizer.h HINTS ${EMUV_SANITIZER_HOME}/include
+          ${EMUV_SANITIZER_HOME}/compute-sanitizer/include $ENV{CUDA_HOME}/compute-sanitizer/include
+          /usr/local/cuda/compute-sanitizer/include /usr/local/cuda/compute-sanitizer)
 find_program(EMUV_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin /usr/local/cuda/bin)
 find_program(EMUV_BIN2C bin2c HINTS $ENV{CUDA_HOME}/bin /usr/local/cuda/bin)
 mark_as_advanced(SANITIZER_HEADERS EMUV_NVCC EMUV_BIN2C)
@@ -24,8 +26,8 @@ endforeach()
 set(inject ${CMAKE_SOURCE_DIR}/tracer/inject)
 set(patches ${CMAKE_CURRENT_BINARY_DIR}/pages_patches)
 add_custom_command(OUTPUT ${patches}.c
-  COMMAND ${EMUV_NVCC} --fatbin --compile-as-tools-patch -std=c++17 -I${CMAKE_SOURCE_DIR} -I${SANITIZER_HEADERS} ${codes}
-          ${inject}/pages_patch.cu -o ${patches}.fatbin
+  COMMAND ${EMUV_NVCC} --fatbin --compile-as-tools-patch -std=c++17 -I${CMAKE_SOURCE_DIR} -I${SANITIZER_HEADERS}
+          ${codes} ${inject}/pages_patch.cu -o ${patches}.fatbin
   COMMAND ${EMUV_BIN2C} --const --type longlong --name emuv_pages_patches ${patches}.fatbin > ${patches}.c
   DEPENDS ${inject}/pages_patch.cu ${inject}/pages_device.h VERBATIM)
 add_library(emuv-pages-patches OBJECT ${patches}.c)

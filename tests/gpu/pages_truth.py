@@ -63,9 +63,9 @@ def main():
         seen[key] = seen.get(key, 0) + 1
         wrong += not good
         if not good:
-            print(f"launch {i} {w['name']} ({g['name']}, {g['class']}): read {len(g['read'])} of {len(w['read'])} "
-                  f"(missing {len(w['read'] - g['read'])}, more {len(g['read'] - w['read'])}), written {len(g['write'])} of "
-                  f"{len(w['write'])} (missing {len(w['write'] - g['write'])}, more {len(g['write'] - w['write'])})")
+            print(f"launch {i} {w['name']} ({g['name']}, {g['class']}):", *(
+                f"{how} {len(g[how])} of {len(w[how])}, missing {len(w[how] - g[how])}, more {len(g[how] - w[how])};"
+                for how in ("read", "write")))
     for (name, good, cls), n in sorted(seen.items()):
         print(f"{'ok   ' if good else 'WRONG'} {name:14} {cls:8} {n}")
     print(f"pages_truth: {wrong} of {len(want)} launches differ")
