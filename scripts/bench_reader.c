@@ -4,8 +4,8 @@
  *   bench_reader TRACE.emuv [TIMES [RUNS]]
  *
  * Writes the records of the trace TIMES times (default 40) to a second one in the folder for temporary files, and reads
- * that RUNS times (default 7) from memory; times are those of the processor. Prints the median and the best run:
- * decoded records, records without decompression and checksums as they lie in blocks, and the file. */
+ * that RUNS times (default 7) from memory. Times are those of the processor. Prints the median and the best run: bytes
+ * of decoded records, of payloads as they lie in blocks, of the file. */
 #include "tracer/format/reader.h"
 #include "tracer/format/schema.h"
 #include "tracer/format/writer.h"
