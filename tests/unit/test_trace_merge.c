@@ -4,6 +4,7 @@
 #include "trace_fixture.h"
 
 #include "tracer/format/align.h"
+#include "tracer/format/load.h"
 #include "tracer/format/merge.h"
 
 enum { LAUNCHES = 60, MIB = 1 << 20, PAGE = 65536 };
@@ -246,6 +247,65 @@ static void unobserved_launches_gain_pages(void **state)
   emuv_trace_reader_close(r);
 }
 
+/* A graph of two nodes in the default run, which is one record there; in the page run each node is a launch. */
+static void write_graph(struct run *r, const struct emuv_trace_operand *own)
+{
+  struct emuv_trace_record record = {.type = EMUV_TRACE_GRAPH_NODE};
+  struct emuv_trace_graph_node *const n = &record.u.graph_node;
+  const struct emuv_trace_kernel kernel = {.name = emuv_trace_writer_string(r->w, "node"), .registers = 32};
+  struct emuv_trace_launch l = {.sequence = r->sequence + 1, .graph = 1, .flags = EMUV_TRACE_FLAG_GRAPH};
+  for (uint32_t i = 0; i < 2; i++) {
+    *n = (struct emuv_trace_graph_node){.graph = 1, .node = 50 + i, .index = i, .nodes = 2};
+    n->kind = EMUV_TRACE_NODE_LAUNCH;
+    n->kernel = emuv_trace_writer_kernel(r->w, &kernel);
+    n->grid[0] = 1 + i;
+    n->grid[1] = n->grid[2] = n->block[1] = n->block[2] = 1;
+    n->block[0] = 128;
+    n->operands = own;
+    n->n_operands = 1;
+    emuv_trace_writer_append(r->w, &record);
+  }
+  emuv_trace_writer_launch(r->w, &l);
+  r->sequence += 2;
+}
+
+static void launches_of_graphs_are_judged(void **state)
+{
+  (void)state;
+  struct run d, p;
+  struct emuv_merge m;
+  struct emuv_trace_data data;
+  const struct emuv_trace_operand own = own_operand(1, 0, 2 * PAGE, EMUV_TRACE_FROM_PARAM);
+  const struct emuv_trace_operand seen = page_operand(1, 0, 3, EMUV_TRACE_ACCESS_READ);
+  begin(&d, default_path, false);
+  allocate(&d, 1, MIB);
+  launch(&d, "before", 1, EMUV_TRACE_CLASS_BOUNDED, &own, 1);
+  write_graph(&d, &own);
+  launch(&d, "after", 1, EMUV_TRACE_CLASS_BOUNDED, &own, 1);
+  end(&d);
+  begin(&p, pages_path, true);
+  allocate(&p, 1, MIB);
+  launch(&p, "before", 1, EMUV_TRACE_CLASS_EXACT, &seen, 1);
+  launch(&p, "node", 1, EMUV_TRACE_CLASS_EXACT, &seen, 1);
+  launch(&p, "node", 2, EMUV_TRACE_CLASS_EXACT, &seen, 1);
+  launch(&p, "after", 1, EMUV_TRACE_CLASS_EXACT, &seen, 1);
+  end(&p);
+  assert_int_equal(emuv_merge(default_path, pages_path, fixture_path(merged_path), &m, NULL), 0);
+  assert_int_equal(m.launches, 4);
+  assert_int_equal(m.joined, 4);
+  assert_int_equal(m.in_graphs, 2);
+  assert_int_equal(m.uncovered, 4);
+  assert_int_equal(kernel(&m, "node")->uncovered, 2);
+  emuv_merge_free(&m);
+  assert_int_equal(emuv_trace_load(merged_path, &data, NULL), 0);
+  assert_int_equal(data.n_launches, 4);
+  assert_int_equal(data.launches[0].operands[0].provenance, EMUV_TRACE_FROM_PAGE);
+  assert_int_equal(data.launches[1].operands[0].provenance, EMUV_TRACE_FROM_PARAM);
+  assert_int_equal(data.launches[2].grid[0], 2);
+  assert_int_equal(data.launches[3].operands[0].provenance, EMUV_TRACE_FROM_PAGE);
+  emuv_trace_data_free(&data);
+}
+
 static void truncated_traces_are_merged_as_far_as_they_go(void **state)
 {
   (void)state;
@@ -303,6 +363,7 @@ int main(void)
       cmocka_unit_test_teardown(the_same_order, remove_files),
       cmocka_unit_test_teardown(launches_that_only_one_run_has, remove_files),
       cmocka_unit_test_teardown(unobserved_launches_gain_pages, remove_files),
+      cmocka_unit_test_teardown(launches_of_graphs_are_judged, remove_files),
       cmocka_unit_test_teardown(truncated_traces_are_merged_as_far_as_they_go, remove_files),
       cmocka_unit_test_teardown(wrong_pairings_are_refused, remove_files),
       cmocka_unit_test(sequences_are_aligned),
