@@ -253,8 +253,9 @@ static uint64_t reached(const struct truth *t, const struct tensor *tensor)
 
 static uint64_t covered_of(const struct truth *t, const struct tensor *tensor)
 {
-  if (tensor->read == READ_TOUCH) return reached(t, tensor);
-  return truth_covered(t->span, t->n_spans, tensor->begin, tensor->end, false);
+  const uint64_t covered = truth_covered(t->span, t->n_spans, tensor->begin, tensor->end, false);
+  const uint64_t from_start = tensor->read == READ_TOUCH ? reached(t, tensor) : 0;
+  return covered > from_start ? covered : from_start; /* pages begin before the tensor */
 }
 
 static void judge(struct truth *t, struct tensor *tensor, size_t step)
