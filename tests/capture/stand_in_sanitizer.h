@@ -24,7 +24,6 @@ static SanitizerResult subscribe_result, patch_result;
 static const struct emuv_pages_launch *data; /* what the launch's patches are given */
 static int device_reads;
 static bool device_is_gone;
-static uint64_t grid; /* %gridid of the kernel whose accesses are played */
 
 static SanitizerResult fake_subscribe(Sanitizer_SubscriberHandle *handle, Sanitizer_CallbackFunc function, void *user)
 {
@@ -148,17 +147,16 @@ static void touch_for(const struct emuv_pages_launch *l, uint64_t address, uint3
   const uint64_t page = address >> l->shift << EMUV_PAGES_ENTRY_PAGE_SHIFT;
   const uint64_t in_chunk = address & ((UINT64_C(1) << EMUV_PAGES_CHUNK_BITS) - 1);
   uint32_t *words = (uint32_t *)(uintptr_t)directory[address >> EMUV_PAGES_CHUNK_BITS];
-  const uint32_t launched = l->number & EMUV_PAGES_GRAPH ? l->number | (uint32_t)(grid - l->first_grid) : l->number;
-  const uint64_t number = EMUV_PAGES_ENTRY_OF(launched);
+  const uint64_t number = l->number & EMUV_PAGES_ENTRY_LAUNCH;
   if (!words) {
     append(log, page | EMUV_PAGES_ENTRY_OUTSIDE | number);
     return;
   }
   words += 2 * (in_chunk >> l->shift);
-  if (access & READ && words[0] != launched) append(log, page | number);
-  if (access & WRITE && words[1] != launched) append(log, page | EMUV_PAGES_ENTRY_WRITE | number);
-  if (access & READ) words[0] = launched;
-  if (access & WRITE) words[1] = launched;
+  if (access & READ && words[0] != l->number) append(log, page | number);
+  if (access & WRITE && words[1] != l->number) append(log, page | EMUV_PAGES_ENTRY_WRITE | number);
+  if (access & READ) words[0] = l->number;
+  if (access & WRITE) words[1] = l->number;
 }
 
 static void touch(uint64_t address, uint32_t access)

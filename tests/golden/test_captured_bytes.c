@@ -8,7 +8,8 @@
  * differs:
  * - embedding: the model reads one row; the trace does not tell which, so the look-up is bounded by what it has time
  * for, 1 to 3 MB;
- * - workspace of split-k products, in the traced program alone: the kernel that sums it up is bounded in the same way, 14 to 20 MB;
+ * - workspace of split-k products, in the traced program alone: the kernel that sums it up is bounded in the same way,
+ * 14 to 20 MB;
  * - KV cache: the model appends to one cache per layer and reads it whole; the traced program concatenates, reading the
  *   old keys and values and writing new ones, into memory that its caching allocator uses for one layer after the
  * other;

@@ -14,7 +14,7 @@
  * up to EMUV_PAGES_WAIT_NS; then it sets `dead`, and nothing is logged any more.
  *
  * The method, a last-launch word per page, needs no clearing between launches; compare the first-touch bitmaps of
- * memory tracers, which do. Numbers are unique among 2^31 launches, and entries carry 25 bits of them, which is more
+ * memory tracers, which do. Numbers are unique among 2^32 launches, and entries carry 25 bits of them, which is more
  * than there are launches in flight. */
 #ifndef EMUV_INJECT_PAGES_DEVICE_H
 #define EMUV_INJECT_PAGES_DEVICE_H
@@ -28,10 +28,6 @@ enum {
   EMUV_PAGES_SHIFT_MIN = 12,
   EMUV_PAGES_SHIFT_MAX = 21,
   EMUV_PAGES_LAUNCHES = 1 << 16, /* descriptors: launches in flight */
-  EMUV_PAGES_NODE_BITS = 12,
-  EMUV_PAGES_NODES = 1 << EMUV_PAGES_NODE_BITS, /* kernels of a graph that can be told apart */
-  EMUV_PAGES_GRAPHS = 1 << 12,                  /* descriptors: launches of graphs in flight */
-  EMUV_PAGES_GRAPHS_MAX = 1 << 19,              /* launches of graphs that get numbers */
 };
 #define EMUV_PAGES_WAIT_NS 2000000000u
 
@@ -41,7 +37,7 @@ struct emuv_pages_launch {
   uint64_t log;       /* struct emuv_pages_log */
   uint32_t number;
   uint32_t shift;
-  uint64_t first_grid; /* graphs: %gridid of node 0 */
+  uint64_t reserved;
 };
 
 /* In device memory. Counters run on modulo 2^32; capacity is a power of two. */
@@ -67,12 +63,6 @@ struct emuv_pages_control {
  * masked copies behind the ends of their arrays. What such a copy alone finds outside of allocations is therefore no
  * access: if it were one, the kernel would fail. */
 #define EMUV_PAGES_ENTRY_LAUNCH 0x1ffffffu
-
-/* The kernels of a graph all get the same data. What tells them apart is the register %gridid, which has the value that
- * the Sanitizer API gives as gridId of the node. So their numbers are made of a mark, the count of graph launches and
- * the difference of %gridid to that of a first node; all others are smaller. */
-#define EMUV_PAGES_GRAPH 0x80000000u
-#define EMUV_PAGES_ENTRY_OF(number) (((number)&0xffffffu) | (number) >> 31 << 24)
 #define EMUV_PAGES_ENTRY_ASYNC (UINT64_C(1) << 25)
 #define EMUV_PAGES_ENTRY_WRITE (UINT64_C(1) << 26)
 #define EMUV_PAGES_ENTRY_OUTSIDE (UINT64_C(1) << 27)

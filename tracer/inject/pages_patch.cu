@@ -58,44 +58,31 @@ static __device__ void append(struct emuv_pages_log *log, uint64_t entry)
 }
 
 /* One thread of those that share the word does the work. */
-static __device__ __forceinline__ void mark(const struct emuv_pages_launch *launch, uint32_t number, uint32_t *word,
-                                            uint64_t entry)
+static __device__ __forceinline__ void mark(const struct emuv_pages_launch *launch, uint32_t *word, uint64_t entry)
 {
   const uint32_t peers = __match_any_sync(__activemask(), (unsigned long long)word);
   uint32_t lane;
   asm("mov.u32 %0, %%laneid;" : "=r"(lane));
   if (lane != (uint32_t)__ffs((int)peers) - 1) return;
-  if (load_l2(word) == number) return;
-  if (atomicExch(word, number) == number) return;
-  append((struct emuv_pages_log *)launch->log, entry | EMUV_PAGES_ENTRY_OF(number));
+  if (load_l2(word) == launch->number) return;
+  if (atomicExch(word, launch->number) == launch->number) return;
+  append((struct emuv_pages_log *)launch->log, entry | (launch->number & EMUV_PAGES_ENTRY_LAUNCH));
 }
 
 enum { ASYNC = 0x100 }; /* among the flags */
 
 /* words: those of the page, NULL when the address has no chunk. need: flags whose word has another number. */
-static __device__ __noinline__ SanitizerPatchResult mark_page(const struct emuv_pages_launch *launch, uint32_t number,
-                                                              uint32_t *words, uint64_t page, uint32_t need)
+static __device__ __noinline__ SanitizerPatchResult mark_page(const struct emuv_pages_launch *launch, uint32_t *words,
+                                                              uint64_t page, uint32_t need)
 {
   const uint64_t entry = page << EMUV_PAGES_ENTRY_PAGE_SHIFT | (need & ASYNC ? EMUV_PAGES_ENTRY_ASYNC : 0);
   if (!words && need & ASYNC) return SANITIZER_PATCH_SUCCESS;
   if (!words)
-    mark(launch, number, &((struct emuv_pages_log *)launch->log)->outside, entry | EMUV_PAGES_ENTRY_OUTSIDE);
+    mark(launch, &((struct emuv_pages_log *)launch->log)->outside, entry | EMUV_PAGES_ENTRY_OUTSIDE);
   else if (need & SANITIZER_MEMORY_DEVICE_FLAG_READ)
-    mark(launch, number, words, entry);
-  if (words && need & SANITIZER_MEMORY_DEVICE_FLAG_WRITE)
-    mark(launch, number, words + 1, entry | EMUV_PAGES_ENTRY_WRITE);
+    mark(launch, words, entry);
+  if (words && need & SANITIZER_MEMORY_DEVICE_FLAG_WRITE) mark(launch, words + 1, entry | EMUV_PAGES_ENTRY_WRITE);
   return SANITIZER_PATCH_SUCCESS;
-}
-
-/* 0: the launch cannot be told. */
-static __device__ __forceinline__ uint32_t number_of(const struct emuv_pages_launch *launch)
-{
-  const uint32_t number = launch->number;
-  if (!(number & EMUV_PAGES_GRAPH)) return number;
-  uint64_t grid;
-  asm volatile("mov.u64 %0, %%gridid;" : "=l"(grid));
-  grid -= launch->first_grid;
-  return grid < EMUV_PAGES_NODES ? number | (uint32_t)grid : 0;
 }
 
 /* Nearly every access ends here without a call: the page's words, which the SM has in its cache, have the number. */
@@ -103,21 +90,19 @@ static __device__ __forceinline__ SanitizerPatchResult touch(const struct emuv_p
                                                              uint32_t flags)
 {
   const uint64_t in_chunk = address & ((UINT64_C(1) << EMUV_PAGES_CHUNK_BITS) - 1);
-  const uint32_t number = number_of(launch);
   uint32_t *words = NULL;
   uint64_t chunk = 0;
-  if (!number) return SANITIZER_PATCH_SUCCESS;
   if (address >> EMUV_PAGES_ADDRESS_BITS == 0)
     chunk = ((const uint64_t *)launch->directory)[address >> EMUV_PAGES_CHUNK_BITS];
   if (chunk) {
     words = (uint32_t *)chunk + 2 * (in_chunk >> launch->shift);
     const uint2 seen = *(const uint2 *)words; /* an old value of this SM's cache costs a second look */
-    const uint32_t need = flags & ((seen.x != number ? SANITIZER_MEMORY_DEVICE_FLAG_READ : 0u) |
-                                   (seen.y != number ? SANITIZER_MEMORY_DEVICE_FLAG_WRITE : 0u));
+    const uint32_t need = flags & ((seen.x != launch->number ? SANITIZER_MEMORY_DEVICE_FLAG_READ : 0u) |
+                                   (seen.y != launch->number ? SANITIZER_MEMORY_DEVICE_FLAG_WRITE : 0u));
     if (!need) return SANITIZER_PATCH_SUCCESS;
     flags = need | (flags & ASYNC);
   }
-  return mark_page(launch, number, words, address >> launch->shift, flags);
+  return mark_page(launch, words, address >> launch->shift, flags);
 }
 
 static __device__ __noinline__ void touch_range(const struct emuv_pages_launch *launch, uint64_t address,

@@ -15,7 +15,7 @@ enum { SET_MIN = 4 }; /* operands from which on a launch names a page set */
 static const char *const why_texts[EMUV_PAGES_WHYS] = {
     [EMUV_PAGES_UNPATCHED] = "the kernel could not be patched",
     [EMUV_PAGES_TENSOR] = "copies tensors by TMA, which patches do not see",
-    [EMUV_PAGES_NODE] = "runs in a CUDA graph as a node that cannot be told apart",
+    [EMUV_PAGES_GRAPH] = "runs in a CUDA graph, whose nodes cannot be told apart",
     [EMUV_PAGES_TEXTURE] = "reads textures or surfaces, which patches do not see",
     [EMUV_PAGES_NO_DATA] = "the launch could not be told apart",
     [EMUV_PAGES_OVERFLOW] = "the log of pages was full",
@@ -112,32 +112,6 @@ static void write_launch(struct emuv_pages_queue *q, struct emuv_pages_item *ite
   emuv_trace_writer_append(q->writer, &item->record);
 }
 
-static struct emuv_pages_item **place_in_graph(struct emuv_pages_queue *q, uint32_t number, bool make)
-{
-  struct emuv_pages_graph *const g = &q->graph[(number >> EMUV_PAGES_NODE_BITS) % EMUV_PAGES_GRAPHS];
-  const uint32_t node = number % EMUV_PAGES_NODES;
-  if (make && g->number != number - node) {
-    for (uint32_t i = 0; i < g->n; i++) g->node[i] = NULL;
-    g->number = number - node;
-  }
-  if (make && node >= g->n) {
-    struct emuv_pages_item **grown = realloc(g->node, (node + 64) * sizeof(struct emuv_pages_item *));
-    if (!grown) return NULL;
-    for (uint32_t i = g->n; i < node + 64; i++) grown[i] = NULL;
-    g->node = grown;
-    g->n = node + 64;
-  }
-  return node < g->n ? &g->node[node] : NULL;
-}
-
-/* Where the launch with this number is kept while it is in flight. */
-static struct emuv_pages_item **place_of(struct emuv_pages_queue *q, uint32_t number, bool make)
-{
-  if (number == 0) return NULL;
-  if (number & EMUV_PAGES_GRAPH) return place_in_graph(q, number, make);
-  return &q->launch[number % EMUV_PAGES_LAUNCHES];
-}
-
 static void write_ready(struct emuv_pages_queue *q)
 {
   struct emuv_pages_item *item;
@@ -145,8 +119,7 @@ static void write_ready(struct emuv_pages_queue *q)
     if (!(q->head = item->next)) q->end = &q->head;
     if (item->record.type == EMUV_TRACE_LAUNCH) {
       write_launch(q, item);
-      struct emuv_pages_item **const place = place_of(q, item->number, false);
-      if (place && *place == item) *place = NULL;
+      if (q->launch[item->number % EMUV_PAGES_LAUNCHES] == item) q->launch[item->number % EMUV_PAGES_LAUNCHES] = NULL;
     } else if (resolve(q, &item->record)) {
       emuv_trace_writer_append(q->writer, &item->record);
     }
@@ -177,41 +150,38 @@ void emuv_pages_queue_add(struct emuv_pages_queue *q, const struct emuv_trace_re
   write_ready(q);
 }
 
-uint64_t emuv_pages_queue_launch(struct emuv_pages_queue *q, const struct emuv_trace_launch *launch, uint32_t number,
-                                 const void *owner, const void *stream, enum emuv_pages_why why)
+void emuv_pages_queue_launch(struct emuv_pages_queue *q, const struct emuv_trace_launch *launch, uint32_t number,
+                             const void *owner, const void *stream, enum emuv_pages_why why)
 {
   struct emuv_pages_item *const item = push(q);
-  if (!item) return q->order;
+  if (!item) return;
   item->record.type = EMUV_TRACE_LAUNCH;
   item->record.u.launch = *launch;
   item->owner = owner;
   item->stream = stream;
   item->number = number;
   item->why = why;
-  struct emuv_pages_item **const place = place_of(q, number, true), *const before = place ? *place : NULL;
+  struct emuv_pages_item *const before = q->launch[number % EMUV_PAGES_LAUNCHES];
   if (before && !before->done) {
     before->why = EMUV_PAGES_UNFINISHED;
     before->done = true;
     q->in_flight--;
   }
-  if (place) *place = item;
-  if (!place && !item->why) item->why = EMUV_PAGES_NO_DATA;
+  q->launch[number % EMUV_PAGES_LAUNCHES] = item;
   q->in_flight++;
-  return item->order = ++q->order;
 }
 
 void emuv_pages_queue_blame(struct emuv_pages_queue *q, uint32_t number, enum emuv_pages_why why)
 {
-  struct emuv_pages_item **const place = place_of(q, number, false);
-  if (place && *place && (*place)->number == number && !(*place)->why) (*place)->why = why;
+  struct emuv_pages_item *const item = q->launch[number % EMUV_PAGES_LAUNCHES];
+  if (item && item->number == number && !item->why) item->why = why;
 }
 
 void emuv_pages_queue_page(struct emuv_pages_queue *q, uint64_t entry)
 {
-  const uint32_t low = (uint32_t)(entry & EMUV_PAGES_ENTRY_LAUNCH);
-  const uint32_t number = low >> 24 ? (low & 0xffffffu) | EMUV_PAGES_GRAPH : low;
-  struct emuv_pages_item **const place = place_of(q, number, false), *const item = place ? *place : NULL;
-  if (!item || EMUV_PAGES_ENTRY_OF(item->number) != low) {
+  const uint32_t number = (uint32_t)(entry & EMUV_PAGES_ENTRY_LAUNCH);
+  struct emuv_pages_item *const item = q->launch[number % EMUV_PAGES_LAUNCHES];
+  if (!item || (item->number & EMUV_PAGES_ENTRY_LAUNCH) != number) {
     q->late++;
     return;
   }
@@ -227,11 +197,11 @@ void emuv_pages_queue_page(struct emuv_pages_queue *q, uint64_t entry)
   }
 }
 
-void emuv_pages_queue_done(struct emuv_pages_queue *q, const void *owner, const void *stream, uint64_t order)
+void emuv_pages_queue_done(struct emuv_pages_queue *q, const void *owner, const void *stream, uint32_t number)
 {
   for (struct emuv_pages_item *item = q->head; item; item = item->next) {
     if (item->record.type != EMUV_TRACE_LAUNCH || item->done || item->owner != owner) continue;
-    if ((stream && item->stream != stream) || item->order > order) continue;
+    if ((stream && item->stream != stream) || (int32_t)(number - item->number) < 0) continue;
     item->done = true;
     q->in_flight--;
   }
@@ -272,7 +242,6 @@ void emuv_pages_queue_close(struct emuv_pages_queue *q, const char *(*kernel_nam
   if (q->lost) emuv_trace_writer_drop(q->writer, &drop);
   emuv_intervals_free(&q->live);
   emuv_page_runs_free(&q->runs);
-  for (size_t i = 0; i < EMUV_PAGES_GRAPHS; i++) free(q->graph[i].node);
   free(q->gaps);
   q->gaps = NULL;
   q->n_gaps = q->in_flight = 0;

@@ -24,7 +24,7 @@ enum emuv_pages_why {
   EMUV_PAGES_SEEN,
   EMUV_PAGES_UNPATCHED,  /* the module could not be patched */
   EMUV_PAGES_TENSOR,     /* copies of tensors by the TMA unit */
-  EMUV_PAGES_NODE,       /* a node of a CUDA graph that cannot be told apart */
+  EMUV_PAGES_GRAPH,      /* a node of a CUDA graph */
   EMUV_PAGES_TEXTURE,    /* textures or surfaces */
   EMUV_PAGES_NO_DATA,    /* the launch could not be given its number */
   EMUV_PAGES_OVERFLOW,   /* the log was full */
@@ -38,18 +38,10 @@ struct emuv_pages_item {
   struct emuv_pages_item *next;
   struct emuv_trace_record record;
   const void *owner, *stream; /* launches: for emuv_pages_queue_done */
-  uint64_t order;
   uint32_t number;
   uint32_t why; /* enum emuv_pages_why */
   bool done, outside;
   struct emuv_pages pages;
-};
-
-/* A launch of a graph: its nodes in flight by the difference of their %gridid. */
-struct emuv_pages_graph {
-  uint32_t number; /* of node 0 */
-  uint32_t n;
-  struct emuv_pages_item **node;
 };
 
 struct emuv_pages_queue {
@@ -60,8 +52,6 @@ struct emuv_pages_queue {
   struct emuv_pages_item *launch[EMUV_PAGES_LAUNCHES]; /* by number; NULL when written */
   struct emuv_intervals live;                          /* as of the head */
   uint64_t allocations, displaced;
-  uint64_t order; /* launches so far */
-  struct emuv_pages_graph graph[EMUV_PAGES_GRAPHS];
   uint64_t late;   /* log entries of launches that are not in flight */
   uint64_t masked; /* pages outside of allocations that only masked copies named */
   uint64_t lost;   /* records and pages for want of memory */
@@ -74,17 +64,15 @@ void emuv_pages_queue_open(struct emuv_pages_queue *q, struct emuv_trace_writer 
 /* An allocation gets its id, a free is found by its address, copies and sets get their allocations; other types go as
  * they are. The record's sequence is the caller's. */
 void emuv_pages_queue_add(struct emuv_pages_queue *q, const struct emuv_trace_record *record);
-/* number: not in flight, unique modulo EMUV_PAGES_LAUNCHES (a graph's node: EMUV_PAGES_GRAPH and so on; 0: no entries
- * will come). why: what is known about the kernel beforehand. Returns the launch's place among all launches, from 1. */
-uint64_t emuv_pages_queue_launch(struct emuv_pages_queue *q, const struct emuv_trace_launch *launch, uint32_t number,
-                                 const void *owner, const void *stream, enum emuv_pages_why why);
+/* number: not in flight, unique modulo EMUV_PAGES_LAUNCHES. why: what is known about the kernel beforehand. */
+void emuv_pages_queue_launch(struct emuv_pages_queue *q, const struct emuv_trace_launch *launch, uint32_t number,
+                             const void *owner, const void *stream, enum emuv_pages_why why);
 /* Something more about a launch in flight. */
 void emuv_pages_queue_blame(struct emuv_pages_queue *q, uint32_t number, enum emuv_pages_why why);
 /* One entry of the log. */
 void emuv_pages_queue_page(struct emuv_pages_queue *q, uint64_t entry);
-/* The launches of this owner and stream (NULL: all streams) up to place `order` are over. Writes what can be written.
- */
-void emuv_pages_queue_done(struct emuv_pages_queue *q, const void *owner, const void *stream, uint64_t order);
+/* The launches of this owner and stream (NULL: all streams) up to `number` are over. Writes what can be written. */
+void emuv_pages_queue_done(struct emuv_pages_queue *q, const void *owner, const void *stream, uint32_t number);
 /* Launches of this owner (NULL: all) that are in flight are not fully known: why. */
 void emuv_pages_queue_spoil(struct emuv_pages_queue *q, const void *owner, enum emuv_pages_why why);
 /* Writes everything (what is in flight as gap), the gaps by kernel, and frees. */

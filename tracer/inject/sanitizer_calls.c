@@ -80,32 +80,44 @@ void emuv_sanitizer_on_resource(Sanitizer_CallbackId id, const void *data)
 
 /* ---- work ---- */
 
-static struct emuv_trace_launch describe(const Sanitizer_LaunchData *d, uint64_t exec, uint64_t node)
+static struct emuv_trace_launch describe(const Sanitizer_LaunchData *d, uint64_t graph, uint64_t node)
 {
   const uint64_t now = emuv_capture_now_ns();
   return (struct emuv_trace_launch){
       .enter_ns = now,
       .exit_ns = now,
-      .stream = (uint64_t)(uintptr_t)(exec ? d->apiStream : d->stream),
+      .stream = (uint64_t)(uintptr_t)(graph ? d->apiStream : d->stream),
       .grid = {d->gridDim_x, d->gridDim_y, d->gridDim_z},
       .block = {d->blockDim_x, d->blockDim_y, d->blockDim_z},
-      .flags = exec ? EMUV_TRACE_FLAG_GRAPH : 0,
+      .flags = graph ? EMUV_TRACE_FLAG_GRAPH : 0,
       .tid = emuv_capture_tid(),
       .device = (uint32_t)d->device,
-      .graph = exec,
+      .graph = graph,
       .graph_node = node,
   };
 }
 
-/* Puts the launch into the queue and gives its patches their data. */
-static void launch_with(struct emuv_sanitizer_context *c, const Sanitizer_LaunchData *d, struct emuv_trace_launch *l,
-                        Sanitizer_StreamHandle stream, uint32_t number, uint64_t data, enum emuv_pages_why why)
+void emuv_sanitizer_on_launch(const Sanitizer_LaunchData *d, uint64_t graph, uint64_t node)
 {
   struct emuv_sanitizer *const s = &emuv_sanitizer;
+  struct emuv_sanitizer_context *const c = emuv_sanitizer_context(d->context);
+  struct emuv_trace_launch l = describe(d, graph, node);
+  enum emuv_pages_why why;
+  uint64_t data = 0;
+  if (!c) return;
+  l.kernel = emuv_sanitizer_kernel(d->module, d->functionName ? d->functionName : "", &why);
+  const Sanitizer_StreamHandle stream = graph ? d->hApiStream : d->hStream;
+  const uint32_t number = emuv_sanitizer_prepare(c, stream, &data);
+  if (!data && !why) why = EMUV_PAGES_NO_DATA;
+  if (graph) { /* all nodes would get the data of the last */
+    data = 0;
+    why = EMUV_PAGES_GRAPH;
+  }
   pthread_mutex_lock(&s->lock);
-  l->sequence = emuv_trace_writer_sequence(s->writer);
+  l.sequence = emuv_trace_writer_sequence(s->writer);
   if (c->dead && !why) why = EMUV_PAGES_OVERFLOW;
-  emuv_sanitizer_track(c, stream, emuv_pages_queue_launch(&s->queue, l, number, c, emuv_sanitizer_key(stream), why));
+  emuv_pages_queue_launch(&s->queue, &l, number, c, emuv_sanitizer_key(stream), why);
+  emuv_sanitizer_track(c, stream, number);
   pthread_mutex_unlock(&s->lock);
   const SanitizerResult rc =
       s->api.sanitizerSetLaunchCallbackData(d->hLaunch, d->function, d->hStream, (const void *)(uintptr_t)data);
@@ -113,19 +125,6 @@ static void launch_with(struct emuv_sanitizer_context *c, const Sanitizer_Launch
   pthread_mutex_lock(&s->lock);
   emuv_pages_queue_blame(&s->queue, number, EMUV_PAGES_NO_DATA);
   pthread_mutex_unlock(&s->lock);
-}
-
-void emuv_sanitizer_on_launch(const Sanitizer_LaunchData *d)
-{
-  struct emuv_sanitizer_context *const c = emuv_sanitizer_context(d->context);
-  struct emuv_trace_launch l = describe(d, 0, 0);
-  enum emuv_pages_why why;
-  uint64_t data = 0;
-  if (!c) return;
-  l.kernel = emuv_sanitizer_kernel(d->module, d->functionName ? d->functionName : "", &why);
-  const uint32_t number = emuv_sanitizer_prepare(c, d->hStream, &data);
-  if (!data && !why) why = EMUV_PAGES_NO_DATA;
-  launch_with(c, d, &l, d->hStream, number, data, why);
 }
 
 void emuv_sanitizer_on_copy(const Sanitizer_MemcpyData *d, uint32_t flags)
@@ -166,54 +165,12 @@ void emuv_sanitizer_on_set(const Sanitizer_MemsetData *d, uint32_t flags)
   add(&r);
 }
 
-/* ---- graphs ---- */
-
-/* The launch of a graph that this thread is in. All nodes are given the same data (pages_device.h). */
-static _Thread_local struct {
-  CUgraphExec exec;
-  uint32_t id;
-  bool begun;
-  uint32_t number;
-  uint64_t first_grid, data;
-} graph;
-
-enum { GRIDS_BEFORE = 1024 }; /* nodes may come in another order than that of their grids */
-
-void emuv_sanitizer_on_graph(void)
-{
-  graph.begun = false;
-}
-
-static void graph_begin(struct emuv_sanitizer_context *c, const Sanitizer_GraphNodeLaunchData *d)
-{
-  if (graph.begun && graph.exec == d->graphExec && graph.id == d->launchId) return;
-  graph.begun = true;
-  graph.exec = d->graphExec;
-  graph.id = d->launchId;
-  graph.first_grid = d->launchData.gridId - GRIDS_BEFORE;
-  graph.number = emuv_sanitizer_prepare_graph(c, d->launchData.hApiStream, graph.first_grid, &graph.data);
-}
-
-static void on_node_launch(const Sanitizer_GraphNodeLaunchData *n)
-{
-  const Sanitizer_LaunchData *const d = &n->launchData;
-  struct emuv_sanitizer_context *const c = emuv_sanitizer_context(d->context);
-  struct emuv_trace_launch l = describe(d, (uint64_t)(uintptr_t)n->graphExec, (uint64_t)(uintptr_t)n->node);
-  enum emuv_pages_why why;
-  if (!c) return;
-  l.kernel = emuv_sanitizer_kernel(d->module, d->functionName ? d->functionName : "", &why);
-  graph_begin(c, n);
-  const uint64_t node = d->gridId - graph.first_grid;
-  const bool told = graph.number && node < EMUV_PAGES_NODES;
-  if (!told && !why) why = EMUV_PAGES_NODE;
-  launch_with(c, d, &l, d->hApiStream, told ? graph.number | (uint32_t)node : 0, graph.data, why);
-}
-
 void emuv_sanitizer_on_node(const Sanitizer_GraphNodeLaunchData *d)
 {
   if (d->isGraphUpload) return;
+  const uint64_t graph = (uint64_t)(uintptr_t)d->graphExec, node = (uint64_t)(uintptr_t)d->node;
   switch (d->nodeType) {
-  case CU_GRAPH_NODE_TYPE_KERNEL: on_node_launch(d); return;
+  case CU_GRAPH_NODE_TYPE_KERNEL: emuv_sanitizer_on_launch(&d->launchData, graph, node); return;
   case CU_GRAPH_NODE_TYPE_MEMCPY: emuv_sanitizer_on_copy(&d->memcpyData, EMUV_TRACE_FLAG_GRAPH); return;
   case CU_GRAPH_NODE_TYPE_MEMSET: emuv_sanitizer_on_set(&d->memsetData, EMUV_TRACE_FLAG_GRAPH); return;
   default: return;

@@ -24,7 +24,7 @@
 
 struct emuv_sanitizer_stream {
   Sanitizer_StreamHandle handle;
-  uint64_t last; /* place of its last launch in the queue */
+  uint32_t last; /* number of its last launch */
   bool used;
 };
 
@@ -33,8 +33,8 @@ struct emuv_sanitizer_context {
   CUcontext handle;
   pthread_mutex_t preparing; /* what follows, up to the blank line */
   bool patches, ready, broken;
-  uint64_t directory, descriptors, graphs, log; /* device addresses; graphs: descriptors of theirs */
-  uint32_t epoch[2]; /* number / half of the ring that each half of the descriptors holds, + 1 */
+  uint64_t directory, descriptors, log; /* device addresses */
+  uint32_t epoch[2];                    /* number / half of the ring that each half of the descriptors holds, + 1 */
   size_t ranges_done;
   bool chunk[EMUV_PAGES_DIRECTORY];
 
@@ -60,7 +60,6 @@ struct emuv_sanitizer {
   struct emuv_pages_queue queue;
   struct emuv_sanitizer_context *contexts;
   uint32_t number; /* of the last launch */
-  uint32_t graphs; /* launches of graphs */
   struct emuv_range *ranges;
   size_t n_ranges, cap_ranges;
   uint64_t unpatched_modules, contexts_failed, overflows;
@@ -75,12 +74,8 @@ void emuv_sanitizer_range(uint64_t address, uint64_t bytes);
 /* Makes the context ready for a launch on this stream; a number for it, and the address that its patches are given (0:
  * nothing can be seen). */
 uint32_t emuv_sanitizer_prepare(struct emuv_sanitizer_context *context, Sanitizer_StreamHandle stream, uint64_t *data);
-/* The same for a launch of a graph, whose nodes have %gridid from `first_grid` on: the number of node 0; 0 when its
- * nodes cannot be told apart. */
-uint32_t emuv_sanitizer_prepare_graph(struct emuv_sanitizer_context *context, Sanitizer_StreamHandle stream,
-                                      uint64_t first_grid, uint64_t *data);
 /* A launch in flight. With the lock held. False when memory is short. */
-bool emuv_sanitizer_track(struct emuv_sanitizer_context *context, Sanitizer_StreamHandle stream, uint64_t order);
+bool emuv_sanitizer_track(struct emuv_sanitizer_context *context, Sanitizer_StreamHandle stream, uint32_t number);
 /* What stands for a stream in the queue; never NULL. */
 const void *emuv_sanitizer_key(Sanitizer_StreamHandle stream);
 /* The program has waited for the stream (all: for the context): its launches are over. */
@@ -100,10 +95,9 @@ const char *emuv_sanitizer_kernel_name(uint32_t id);
 
 /* sanitizer_calls.c */
 void emuv_sanitizer_on_resource(Sanitizer_CallbackId id, const void *data);
-void emuv_sanitizer_on_launch(const Sanitizer_LaunchData *launch);
+void emuv_sanitizer_on_launch(const Sanitizer_LaunchData *launch, uint64_t graph, uint64_t node);
 void emuv_sanitizer_on_copy(const Sanitizer_MemcpyData *copy, uint32_t flags);
 void emuv_sanitizer_on_set(const Sanitizer_MemsetData *set, uint32_t flags);
-void emuv_sanitizer_on_graph(void);
 void emuv_sanitizer_on_node(const Sanitizer_GraphNodeLaunchData *node);
 
 #endif

@@ -92,7 +92,6 @@ static bool make_device_side(struct emuv_sanitizer_context *c, Sanitizer_StreamH
 {
   return device_zeroed(c, &c->directory, EMUV_PAGES_DIRECTORY * sizeof(uint64_t), stream) &&
          device_zeroed(c, &c->descriptors, EMUV_PAGES_LAUNCHES * sizeof(struct emuv_pages_launch), stream) &&
-         device_zeroed(c, &c->graphs, EMUV_PAGES_GRAPHS * sizeof(struct emuv_pages_launch), stream) &&
          make_log(c, stream);
 }
 
@@ -148,7 +147,6 @@ static bool fill_half(struct emuv_sanitizer_context *c, uint32_t epoch, Sanitize
 
 static bool prepare_locked(struct emuv_sanitizer_context *c, uint32_t number, Sanitizer_StreamHandle stream)
 {
-  const bool numbered = number != 0; /* else a graph, which has descriptors of its own */
   const uint32_t epoch = number / HALF;
   bool changed = false, good = !c->broken;
   if (good && !c->ready) {
@@ -156,7 +154,7 @@ static bool prepare_locked(struct emuv_sanitizer_context *c, uint32_t number, Sa
     changed = true;
   }
   if (good) good = add_ranges(c, stream, &changed);
-  if (good && numbered && c->epoch[epoch % 2] != epoch + 1) {
+  if (good && c->epoch[epoch % 2] != epoch + 1) {
     good = fill_half(c, epoch, stream);
     changed = true;
   }
@@ -169,14 +167,13 @@ static bool prepare_locked(struct emuv_sanitizer_context *c, uint32_t number, Sa
   return good;
 }
 
-/* From 1, 0 being what a word without a launch holds, to below those of graphs. */
+/* Number 0 is left out: it is what a word without a launch holds. */
 static uint32_t next_number(void)
 {
-  struct emuv_sanitizer *const s = &emuv_sanitizer;
-  pthread_mutex_lock(&s->lock);
-  if (++s->number >= EMUV_PAGES_GRAPH) s->number = 1;
-  const uint32_t number = s->number;
-  pthread_mutex_unlock(&s->lock);
+  pthread_mutex_lock(&emuv_sanitizer.lock);
+  uint32_t number = ++emuv_sanitizer.number;
+  if (number == 0) number = ++emuv_sanitizer.number;
+  pthread_mutex_unlock(&emuv_sanitizer.lock);
   return number;
 }
 
@@ -189,31 +186,6 @@ uint32_t emuv_sanitizer_prepare(struct emuv_sanitizer_context *c, Sanitizer_Stre
   pthread_mutex_unlock(&c->preparing);
   *data = good ? c->descriptors + (number % EMUV_PAGES_LAUNCHES) * sizeof(struct emuv_pages_launch) : 0;
   return number;
-}
-
-uint32_t emuv_sanitizer_prepare_graph(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle stream,
-                                      uint64_t first_grid, uint64_t *data)
-{
-  pthread_mutex_lock(&emuv_sanitizer.lock);
-  const uint32_t count =
-      emuv_sanitizer.graphs < EMUV_PAGES_GRAPHS_MAX ? emuv_sanitizer.graphs++ : EMUV_PAGES_GRAPHS_MAX;
-  pthread_mutex_unlock(&emuv_sanitizer.lock);
-  *data = 0;
-  if (count == EMUV_PAGES_GRAPHS_MAX) return 0;
-  if (count % (EMUV_PAGES_GRAPHS / 2) == 0) emuv_sanitizer_complete_all();
-  pthread_mutex_lock(&c->preparing);
-  bool good = prepare_locked(c, 0, stream);
-  const uint64_t to = c->graphs + (count % EMUV_PAGES_GRAPHS) * sizeof(struct emuv_pages_launch);
-  struct emuv_pages_launch one = {.directory = c->directory,
-                                  .log = c->log,
-                                  .number = EMUV_PAGES_GRAPH | count << EMUV_PAGES_NODE_BITS,
-                                  .shift = emuv_sanitizer.shift,
-                                  .first_grid = first_grid};
-  if (good) good = to_device(to, &one, sizeof one, stream);
-  pthread_mutex_unlock(&c->preparing);
-  if (!good) return 0;
-  *data = to;
-  return one.number;
 }
 
 /* ---- the log ---- */
@@ -275,12 +247,12 @@ const void *emuv_sanitizer_key(Sanitizer_StreamHandle stream)
   return stream ? (const void *)stream : &default_stream;
 }
 
-bool emuv_sanitizer_track(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle stream, uint64_t order)
+bool emuv_sanitizer_track(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle stream, uint32_t number)
 {
   size_t at = c->n_streams;
   for (size_t i = 0; i < c->n_streams; i++) {
     if (c->stream[i].used && c->stream[i].handle == stream) {
-      c->stream[i].last = order;
+      c->stream[i].last = number;
       return true;
     }
     if (!c->stream[i].used) at = i;
@@ -291,12 +263,12 @@ bool emuv_sanitizer_track(struct emuv_sanitizer_context *c, Sanitizer_StreamHand
     c->stream = grown;
     c->n_streams++;
   }
-  c->stream[at] = (struct emuv_sanitizer_stream){.handle = stream, .last = order, .used = true};
+  c->stream[at] = (struct emuv_sanitizer_stream){.handle = stream, .last = number, .used = true};
   return true;
 }
 
 /* The last launch of the stream; false when none is in flight. */
-static bool stream_pending(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle stream, uint64_t *last)
+static bool stream_pending(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle stream, uint32_t *last)
 {
   bool pending = false;
   pthread_mutex_lock(&emuv_sanitizer.lock);
@@ -309,7 +281,7 @@ static bool stream_pending(struct emuv_sanitizer_context *c, Sanitizer_StreamHan
   return pending;
 }
 
-static void stream_done(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle stream, uint64_t last)
+static void stream_done(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle stream, uint32_t last)
 {
   pthread_mutex_lock(&emuv_sanitizer.lock);
   emuv_pages_queue_done(&emuv_sanitizer.queue, c, emuv_sanitizer_key(stream), last);
@@ -321,8 +293,7 @@ static void stream_done(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle
 /* The copy waits for what the stream holds, then all entries of these launches have been given out. */
 static void complete_stream(struct emuv_sanitizer_context *c, Sanitizer_StreamHandle stream)
 {
-  uint64_t last = 0;
-  uint32_t count = 0;
+  uint32_t last = 0, count = 0;
   if (!stream_pending(c, stream, &last)) return;
   void *const from = (void *)(uintptr_t)(c->log + offsetof(struct emuv_pages_log, count));
   if (!c->entries || !ok(emuv_sanitizer.api.sanitizerMemcpyDeviceToHost(&count, from, sizeof count, stream))) return;

@@ -24,7 +24,7 @@ static void SANITIZERAPI on_callback(void *user, Sanitizer_CallbackDomain domain
   (void)user;
   if (!emuv_capture_enter()) return;
   if (domain == SANITIZER_CB_DOMAIN_LAUNCH && id == SANITIZER_CBID_LAUNCH_BEGIN)
-    emuv_sanitizer_on_launch(data);
+    emuv_sanitizer_on_launch(data, 0, 0);
   else if (domain == SANITIZER_CB_DOMAIN_RESOURCE)
     emuv_sanitizer_on_resource(id, data);
   else if (domain == SANITIZER_CB_DOMAIN_SYNCHRONIZE)
@@ -33,8 +33,6 @@ static void SANITIZERAPI on_callback(void *user, Sanitizer_CallbackDomain domain
     emuv_sanitizer_on_copy(data, 0);
   else if (domain == SANITIZER_CB_DOMAIN_MEMSET && id == SANITIZER_CBID_MEMSET_STARTING)
     emuv_sanitizer_on_set(data, 0);
-  else if (domain == SANITIZER_CB_DOMAIN_GRAPHS && id == SANITIZER_CBID_GRAPHS_LAUNCH_BEGIN)
-    emuv_sanitizer_on_graph();
   else if (domain == SANITIZER_CB_DOMAIN_GRAPHS && id == SANITIZER_CBID_GRAPHS_NODE_LAUNCH_BEGIN)
     emuv_sanitizer_on_node(data);
   emuv_capture_leave();
