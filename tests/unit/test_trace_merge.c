@@ -247,6 +247,43 @@ static void unobserved_launches_gain_pages(void **state)
   emuv_trace_reader_close(r);
 }
 
+/* Two small allocations: in the page run both lie in one page, which the launch is seen to touch in each. */
+static void write_neighbours(char path[64], bool pages)
+{
+  struct run r;
+  const struct emuv_trace_operand own = own_operand(1, 0, PAGE / 2, EMUV_TRACE_FROM_PARAM);
+  struct emuv_trace_operand seen[] = {page_operand(1, 0, 1, EMUV_TRACE_ACCESS_WRITE),
+                                      page_operand(2, 0, 1, EMUV_TRACE_ACCESS_WRITE)};
+  begin(&r, path, pages);
+  for (uint64_t id = 1; id <= 2; id++) {
+    const struct emuv_trace_allocation a = {.id = id,
+                                            .address =
+                                                0x7f0000000000 + r.shift + (id - 1) * (pages ? PAGE / 2 : 64 * PAGE),
+                                            .bytes = id == 1 ? PAGE / 2 : PAGE / 4,
+                                            .kind = EMUV_TRACE_MEMORY_DEVICE};
+    emuv_trace_writer_allocation(r.w, &a);
+    seen[id - 1].bytes = a.bytes;
+  }
+  launch(&r, "fill", 1, pages ? EMUV_TRACE_CLASS_EXACT : EMUV_TRACE_CLASS_BOUNDED, pages ? seen : &own, pages ? 2 : 1);
+  launch(&r, "other", 1, pages ? EMUV_TRACE_CLASS_EXACT : EMUV_TRACE_CLASS_BOUNDED, pages ? seen + 1 : &own, 1);
+  end(&r);
+}
+
+static void pages_of_several_allocations(void **state)
+{
+  struct emuv_merge result;
+  struct emuv_err err = {0};
+  (void)state;
+  write_neighbours(default_path, false);
+  write_neighbours(pages_path, true);
+  assert_int_equal(emuv_merge(default_path, pages_path, NULL, &result, &err), 0);
+  assert_int_equal(result.pages, 3);
+  assert_int_equal(result.uncovered, 1); /* "other" touches the second allocation alone, and does not list it */
+  assert_string_equal(result.kernels[0].name, "other");
+  assert_int_equal(result.kernels[0].uncovered, 1);
+  emuv_merge_free(&result);
+}
+
 /* A graph of two nodes in the default run, which is one record there; in the page run each node is a launch. */
 static void write_graph(struct run *r, const struct emuv_trace_operand *own)
 {
@@ -363,6 +400,7 @@ int main(void)
       cmocka_unit_test_teardown(the_same_order, remove_files),
       cmocka_unit_test_teardown(launches_that_only_one_run_has, remove_files),
       cmocka_unit_test_teardown(unobserved_launches_gain_pages, remove_files),
+      cmocka_unit_test_teardown(pages_of_several_allocations, remove_files),
       cmocka_unit_test_teardown(launches_of_graphs_are_judged, remove_files),
       cmocka_unit_test_teardown(truncated_traces_are_merged_as_far_as_they_go, remove_files),
       cmocka_unit_test_teardown(wrong_pairings_are_refused, remove_files),

@@ -87,9 +87,26 @@ static bool next_piece(struct pieces *s, struct emuv_trace_operand *piece)
   return true;
 }
 
+/* The launch's own operands overlap a part of the page run's page that begins here, in whichever allocation. */
+static bool page_is_covered(const struct merging *m, const struct emuv_trace_launch *l,
+                            const struct emuv_merge_operands *set, uint64_t page)
+{
+  for (uint32_t i = 0; i < set->n; i++) {
+    const struct pieces whole = pieces_of(m, &set->list[i]);
+    const uint64_t end = whole.address + whole.rest.bytes, page_end = page + whole.page_bytes;
+    const uint64_t from = whole.address > page ? whole.address : page, to = end < page_end ? end : page_end;
+    struct emuv_trace_operand piece = whole.rest, there;
+    if (from >= to) continue;
+    piece.offset += from - whole.address;
+    piece.bytes = to - from;
+    if (translate(m, &piece, &there) && overlaps(l->operands, l->n_operands, &there)) return true;
+  }
+  return false;
+}
+
 /* Pages of one observed operand that the launch's own operands leave out: counted for the kernel. */
-static void referee(const struct merging *m, const struct emuv_trace_launch *l, const struct emuv_trace_operand *o,
-                    struct emuv_merge_kernel *k)
+static void referee(const struct merging *m, const struct emuv_trace_launch *l, const struct emuv_merge_operands *set,
+                    const struct emuv_trace_operand *o, struct emuv_merge_kernel *k)
 {
   struct pieces pieces = pieces_of(m, o);
   struct emuv_trace_operand piece, there;
@@ -97,6 +114,7 @@ static void referee(const struct merging *m, const struct emuv_trace_launch *l, 
     const bool mapped = translate(m, &piece, &there);
     k->pages++;
     if (mapped && overlaps(l->operands, l->n_operands, &there)) continue;
+    if (page_is_covered(m, l, set, (pieces.address - 1) / pieces.page_bytes * pieces.page_bytes)) continue;
     k->uncovered++;
     k->unmapped += !mapped;
   }
@@ -170,7 +188,7 @@ static void judge(const struct merging *m, size_t i)
   const struct emuv_merge_launch *const p = &m->p.launches[m->launch[i]];
   const struct emuv_merge_operands *const set = &m->p.operands[p->operands];
   const uint64_t before = k->uncovered;
-  for (uint32_t n = 0; n < set->n; n++) referee(m, &m->data.launches[i], &set->list[n], k);
+  for (uint32_t n = 0; n < set->n; n++) referee(m, &m->data.launches[i], set, &set->list[n], k);
   k->joined++;
   k->unobserved += !is_observed(m, p);
   k->uncovered_launches += k->uncovered != before;

@@ -12,7 +12,8 @@
  * they are: their nodes are in the file once.
  *
  * The other way round the page run is the referee of the default one: pages that a launch touched and that none of its
- * default operands overlaps are counted for its kernel. */
+ * default operands overlaps are counted for its kernel. A page that holds several allocations was seen as a whole, so
+ * it is covered where one of them is. */
 #ifndef EMUV_FORMAT_MERGE_H
 #define EMUV_FORMAT_MERGE_H
 

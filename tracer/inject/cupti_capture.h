@@ -3,7 +3,7 @@
  *
  * CUPTI calls back around each driver call that calls.c's table names; handlers turn the call's arguments into records.
  * GPU times come later, in activity buffers, and are written as GPU_TIME records. One background thread flushes both
- * five times a second, so that a killed process loses at most that much.
+ * every 150 ms, so that a killed process loses at most that much.
  *
  * Rules: the traced program must never notice. Nothing here exits, aborts or waits for the GPU; every failure turns the
  * capture off and says so in one line on stderr. No CUDA or CUPTI call is made while `lock` is held (CUPTI holds its

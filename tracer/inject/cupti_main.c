@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 50, FLUSH_TICKS = 4, CLOCK_TRIES_FIRST = 200, CLOCK_TRIES = 10 };
+enum { TICK_MS = 50, FLUSH_TICKS = 3, CLOCK_TRIES_FIRST = 200, CLOCK_TRIES = 10 };
 
 struct emuv_capture emuv_capture = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -48,7 +48,7 @@ static void CUPTIAPI on_callback(void *user, CUpti_CallbackDomain domain, CUpti_
   emuv_capture_leave();
 }
 
-/* Launches are settled often, so that the log stays in the caches; the file grows five times a second. */
+/* Launches are settled often, so that the log stays in the caches; the file grows every 150 ms. */
 static void tick(void)
 {
   static unsigned int ticks;
