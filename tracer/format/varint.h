@@ -3,7 +3,6 @@
 #ifndef EMUV_FORMAT_VARINT_H
 #define EMUV_FORMAT_VARINT_H
 
-#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -52,7 +51,9 @@ static inline const uint8_t *emuv_varint_get_inside(const uint8_t *p, uint64_t *
   }
   uint64_t w;
   memcpy(&w, p, sizeof w);
-  w = le64toh(w);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  w = __builtin_bswap64(w);
+#endif
   const uint64_t stops = ~w & UINT64_C(0x8080808080808080);
   if (stops == 0) return emuv_varint_get(p, p + 10, v);
   w &= stops ^ (stops - 1);
