@@ -83,11 +83,12 @@ int emuv_launch_find_library(bool pages, char *path, struct emuv_err *err)
   if (find_ours(variable, name, path)) return pages && !sanitizer_is_there(path) ? missing_sanitizer(err) : 0;
   emuv_err_set(err, EMUV_ERR_NODEV, "the capture library %s was not found", name);
   if (pages)
-    return emuv_err_hint(err,
-                         "it is built where nvcc and the Sanitizer API's headers are: install the packages cuda-nvcc "
-                         "and cuda-sanitizer-api (or the toolkit), build and install emuV again, or name the file "
-                         "in %s",
-                         variable);
+    return emuv_err_hint(
+        err,
+        "it is built where nvcc and the Sanitizer API's headers are: install the toolkit, or pip install "
+        "nvidia-cuda-sanitizer-api and name its folder nvidia/cu13 in EMUV_SANITIZER_HOME; build and "
+        "install emuV again, or name the file in %s",
+        variable);
   return emuv_err_hint(err,
                        "it is built where CUDA's headers and CUPTI are: install the packages cuda-cudart-dev and "
                        "cuda-cupti-dev (or the toolkit), build and install emuV again, or name the file in %s",
