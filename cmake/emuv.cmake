@@ -67,7 +67,9 @@ function(emuv_install)
   install(TARGETS emuv-core emuv-format EXPORT emuv-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
           INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/emuv)
   install(DIRECTORY runtime tracer DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/emuv
-          FILES_MATCHING PATTERN "*.h" PATTERN inject EXCLUDE PATTERN export EXCLUDE PATTERN instantiate.h EXCLUDE)
+          FILES_MATCHING PATTERN "*.h" PATTERN inject.def PATTERN inject EXCLUDE PATTERN export EXCLUDE
+          PATTERN instantiate.h EXCLUDE PATTERN device EXCLUDE PATTERN engine EXCLUDE PATTERN replay EXCLUDE
+          PATTERN top EXCLUDE)
   install(DIRECTORY scenarios DESTINATION ${CMAKE_INSTALL_DATADIR}/emuv)
   install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
   set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/emuv)

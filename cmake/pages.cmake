@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # The library of emuv-trace --pages: needs the Sanitizer API's headers (EMUV_SANITIZER_HOME: cache or environment; the
 # toolkit's compute-sanitizer folder; pip's nvidia-cuda-sanitizer-api) and nvcc for the patches. Included by
-# tracer/inject/CMakeLists.txt, where CUDA_HEADERS is known.
+# tracer/inject/CMakeLists.txt, after cmake/cuda.cmake.
 set(EMUV_SANITIZER_HOME "$ENV{EMUV_SANITIZER_HOME}"
     CACHE PATH "Folder of the Sanitizer API: include/ lies in it")
 find_path(SANITIZER_HEADERS sanitizer.h HINTS ${EMUV_SANITIZER_HOME}/include
           ${EMUV_SANITIZER_HOME}/compute-sanitizer/include $ENV{CUDA_HOME}/compute-sanitizer/include
           /usr/local/cuda/compute-sanitizer/include /usr/local/cuda/compute-sanitizer)
-find_program(EMUV_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin /usr/local/cuda/bin)
-find_program(EMUV_BIN2C bin2c HINTS $ENV{CUDA_HOME}/bin /usr/local/cuda/bin)
-mark_as_advanced(SANITIZER_HEADERS EMUV_NVCC EMUV_BIN2C)
+mark_as_advanced(SANITIZER_HEADERS)
 if(NOT CUDA_HEADERS OR NOT SANITIZER_HEADERS OR NOT EMUV_NVCC OR NOT EMUV_BIN2C)
   message(STATUS "Sanitizer API's headers or nvcc not found: emuv-trace is built without --pages")
   return()

@@ -54,6 +54,8 @@ find_missing() {
   need module libzstd libzstd-dev
   need module libxxhash libxxhash-dev
   need module jansson libjansson-dev
+  need module liburing liburing-dev
+  need module ncursesw libncurses-dev
   need header uthash.h uthash-dev
   need command sqlite3 sqlite3
   need command gnuplot gnuplot-nox
