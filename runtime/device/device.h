@@ -5,8 +5,9 @@
  *
  * VRAM is an arena of frames of one page each. Work is put on streams. Each stream runs its work in order and has a
  * sequence number: 1 for the first piece of work, and so on. Work says what it comes after as one number per stream
- * (struct emuv_after), so a device needs to know nothing of pages' hazards. EMUV_STREAM_DISK is the exception: the
- * caller runs it and publishes its progress with disk_done; the device's streams wait for it like for any other.
+ * (struct emuv_after), so a device needs to know nothing of pages' hazards. The two disk streams are the exception: the
+ * caller runs them and publishes their progress with disk_done; the device's streams wait for them like for any other.
+ * Reads and writes have a stream each because reads overtake writes there.
  *
  * No globals, no exits, no prints; several devices may be open in one process, and the calling thread's current CUDA
  * context is left as it was. One thread submits at a time; done, disk_done and fail may be called from any thread. */
@@ -23,10 +24,11 @@
 
 enum emuv_stream {
   EMUV_STREAM_COMPUTE,
-  EMUV_STREAM_UP,     /* RAM to VRAM */
-  EMUV_STREAM_STAGED, /* RAM to VRAM of pages that come from the disk: must never hold up those that are in RAM */
-  EMUV_STREAM_DOWN,   /* VRAM to RAM */
-  EMUV_STREAM_DISK,   /* run by the caller */
+  EMUV_STREAM_UP,         /* RAM to VRAM */
+  EMUV_STREAM_STAGED,     /* RAM to VRAM of pages that come from the disk: must never hold up those that are in RAM */
+  EMUV_STREAM_DOWN,       /* VRAM to RAM */
+  EMUV_STREAM_DISK_READ,  /* run by the caller: disk to RAM */
+  EMUV_STREAM_DISK_WRITE, /* run by the caller: RAM to disk */
   EMUV_N_STREAMS,
 };
 
@@ -134,8 +136,8 @@ struct emuv_device_ops {
                 uint64_t *seq, struct emuv_err *err);
   /* Number of the last piece of work that has finished, all before it too. Cheap: reads memory. */
   uint64_t (*done)(struct emuv_device *device, enum emuv_stream stream);
-  /* Disk work up to `seq` has finished: releases what waits for it. */
-  void (*disk_done)(struct emuv_device *device, uint64_t seq);
+  /* Work of a disk stream up to `seq` has finished: releases what waits for it. */
+  void (*disk_done)(struct emuv_device *device, enum emuv_stream stream, uint64_t seq);
   /* Blocks until `seq` has finished. Returns the error of the device if it has failed (EMUV_ERR_IO). */
   int (*wait)(struct emuv_device *device, enum emuv_stream stream, uint64_t seq, struct emuv_err *err);
   /* Releases every wait for the disk, so that wait and close return: something outside the device has failed. */
