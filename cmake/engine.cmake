@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# emuv-engine: devices, disk, transfer scheduler, status page; internal. Files named cuda* need CUDA's headers; io_uring
+# emuv-engine: devices, disk, transfer scheduler; internal. Files named cuda* need CUDA's headers; io_uring
 # needs liburing; both are left out where those are missing. emuv-replay and emuv-top are built where their files and
 # what they need are there.
 emuv_library(emuv-engine
-  SOURCES runtime/device runtime/engine runtime/top
+  SOURCES runtime/device runtime/engine
   LINK emuv-core ${CMAKE_DL_LIBS} m Threads::Threads)
 get_target_property(engine_sources emuv-engine SOURCES)
-list(FILTER engine_sources EXCLUDE REGEX "/runtime/top/(top|screen)[^/]*\\.c$") # of emuv-top: need ncurses
 if(EMUV_CUDA AND CUDA_HEADERS)
   target_include_directories(emuv-engine SYSTEM PRIVATE ${CUDA_HEADERS})
 else()
@@ -29,9 +28,10 @@ if(replay_program)
     LINK emuv-simulator emuv-engine)
   emuv_program(emuv-replay runtime/replay/emuv_replay.c emuv-replay-library)
 endif()
-file(GLOB top_program CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/runtime/top/emuv_top.c)
-if(top_program AND CURSES_FOUND)
-  emuv_program(emuv-top runtime/top/emuv_top.c emuv-engine PkgConfig::CURSES PkgConfig::JANSSON)
-  file(GLOB top_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/runtime/top/top*.c ${CMAKE_SOURCE_DIR}/runtime/top/screen*.c)
-  target_sources(emuv-top PRIVATE ${top_sources})
+
+emuv_library(emuv-top-view INTERNAL
+  SOURCES runtime/top
+  LINK emuv-core PkgConfig::JANSSON m)
+if(CURSES_FOUND)
+  emuv_program(emuv-top runtime/top/emuv_top.c emuv-top-view PkgConfig::CURSES)
 endif()

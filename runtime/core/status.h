@@ -3,17 +3,17 @@
  * which readers find under /proc/PID/fd: it vanishes with its process, however that ends, and needs no path that two
  * programs could fight over. One writer, any number of readers; a sequence lock (odd while written) makes a reading
  * consistent. A writer never waits. All of `struct emuv_status` is plain data of fixed layout; a newer version only
- * appends. */
-#ifndef EMUV_TOP_STATUS_H
-#define EMUV_TOP_STATUS_H
+ * appends. What a program does not know is EMUV_STATUS_UNKNOWN, never zero. */
+#ifndef EMUV_CORE_STATUS_H
+#define EMUV_CORE_STATUS_H
 
 #include "runtime/core/err.h"
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
-enum { EMUV_STATUS_TIERS = 4, EMUV_STATUS_LINKS = 6, EMUV_STATUS_VERSION = 1 };
+#define EMUV_STATUS_UNKNOWN UINT64_MAX
+
+enum { EMUV_STATUS_TIERS = 4, EMUV_STATUS_LINKS = 6 };
 
 struct emuv_status_tier {
   char name[16]; /* vram peer ram nvme; "" = not there */
@@ -46,9 +46,11 @@ int emuv_status_create(struct emuv_status_page **page, struct emuv_err *err);
 void emuv_status_publish(struct emuv_status_page *page, const struct emuv_status *status);
 void emuv_status_close(struct emuv_status_page *page);
 
-/* The reader's side: the status pages of this user's processes (all users' as root). Writes at most max process ids. */
+/* The reader's side: processes with a status page, as far as this user may look into them (root: all), each once, in
+ * ascending order. Writes at most max process ids; returns how many there are. EMUV_ERR_IO: there is no /proc. */
 int emuv_status_find(int *pids, int max, struct emuv_err *err);
-/* A consistent copy. EMUV_ERR_NODEV: the process has none (any more). EMUV_ERR_UNSUPPORTED: a newer layout. */
+/* A consistent copy; fields that an older writer does not have are zero. EMUV_ERR_NODEV: the process has none (any
+ * more). EMUV_ERR_UNSUPPORTED: not a layout that this version knows. */
 int emuv_status_read(int pid, struct emuv_status *status, struct emuv_err *err);
 
 #endif
