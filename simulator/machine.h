@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Machines: what the paging loop (strategy/paging.h) drives. The loop decides, through the pager, which page is
- * brought, kept and given up; a machine carries that out and says what time it took. The virtual machine computes times
- * (timeline.h with tiers `model`); emuv-replay's moves real bytes. Decisions depend on the order of launches alone,
+ * brought, kept and given up; a machine carries that out and says what time it took. The virtual machine
+ * (machine_virtual.h) computes times; emuv-replay's moves real bytes. Decisions depend on the order of launches alone,
  * never on time, so both make the same ones.
  *
  * Calls come in this order, from one thread:
- *   open; for each step: step_begin, for each slice: reach, [tiers and evict, through the pager], run, [tiers: written
- *   through, loaded ahead], step_end; report; close
- * The pager calls the tiers and evict in the order of the data: a frame is given up before it is filled anew. */
+ *   open, placed; for each step: step_begin, for each slice: reach, [tiers and evict, through the pager], run, [tiers:
+ *   written through, loaded ahead], step_end; report; close (always, when open succeeded)
+ * A slice runs as one part, or as several where VRAM cannot hold what it references (struct emuv_part): then `run`
+ * comes between calls of the tiers, before a frame that the part uses is filled anew. The pager calls the tiers and
+ * evict in the order of the data: a frame is given up before it is filled anew. */
 #ifndef EMUV_SIMULATOR_MACHINE_H
 #define EMUV_SIMULATOR_MACHINE_H
 
@@ -28,8 +30,16 @@ struct emuv_machine_run {
   const struct emuv_pager *pager; /* initialised after open; its frames say where pages lie */
   uint64_t page_bytes, coalesce_bytes;
   uint32_t vram_frames, ram_frames, bounce_frames, nvme_frames;
-  double fault_ns; /* cost of one batch of demand faults, for machines that compute times */
-  uint64_t fault_batch_bytes;
+  double fault_ns;            /* cost of one batch of demand faults, for machines that compute times */
+  uint64_t fault_batch_bytes; /* bytes that one batch covers; 0 = all faults of a part are one batch */
+};
+
+/* A kernel: page references first_ref .. first_ref + n_refs - 1 of a slice, counted from the slice's first. All of them
+ * lie in VRAM now, in the frames of run->pager, or are on their way. */
+struct emuv_part {
+  uint32_t slice, first_ref, n_refs;
+  double share; /* of the launch's work */
+  bool closes;  /* the last part of its launch */
 };
 
 struct emuv_machine_ops {
@@ -38,17 +48,16 @@ struct emuv_machine_ops {
   int (*open)(struct emuv_machine *machine, const struct emuv_machine_run *run, struct emuv_err *err);
   void (*close)(struct emuv_machine *machine);
   /* The pager stands: every page with data is in its first place (state and frames of run->pager). Real machines fill
-   * the tiers here. */
+   * the tiers here. May be NULL. */
   int (*placed)(struct emuv_machine *machine, struct emuv_err *err);
   int (*step_begin)(struct emuv_machine *machine, size_t step, struct emuv_err *err);
   int (*step_end)(struct emuv_machine *machine, size_t step, struct emuv_metrics *m, struct emuv_err *err);
   /* The host issues the launch if the slice opens it. *start_ns: when the compute stream comes to the slice. */
   int (*reach)(struct emuv_machine *machine, uint32_t slice, double *start_ns, struct emuv_err *err);
-  /* All pages of the slice are in VRAM or on their way: it runs. *end_ns: when it ends. */
-  int (*run)(struct emuv_machine *machine, uint32_t slice, const struct emuv_pager_outcome *outcome, double *end_ns,
-             struct emuv_err *err);
-  /* A page leaves its frame. When the running slice has referenced it already, the part of the slice up to here must
-   * run before the frame is used again. */
+  /* The part runs when its pages are there. outcome: of bringing them. *end_ns: when it ends. */
+  int (*run)(struct emuv_machine *machine, const struct emuv_part *part, const struct emuv_pager_outcome *outcome,
+             double *end_ns, struct emuv_err *err);
+  /* A page leaves its frame; what has referenced it there has been given to `run`. May be NULL. */
   int (*evict)(struct emuv_machine *machine, uint32_t page, uint32_t frame, struct emuv_err *err);
   /* Times and bytes of links for the timed steps into *m (the loop fills in the pager's counts). */
   int (*report)(struct emuv_machine *machine, struct emuv_metrics *m, struct emuv_err *err);

@@ -64,7 +64,7 @@ static void try_paging(struct choice *ch, const struct emuv_config *c, const str
                             .fault_ns = c->hw.fault,
                             .keep_spread = keep,
                             .skip_dynamic = true};
-  int rc = emuv_paging_run(c, w, &how, &m, &e);
+  int rc = emuv_paging_run(c, w, &how, NULL, &m, &e);
   snprintf(plan, sizeof plan, "%s + %s ahead", keep ? "keep" : policy,
            emuv_units_format_bytes(window, size, sizeof size));
   offer(ch, rc, &m, &e, plan);

@@ -14,7 +14,7 @@ static int paged_run(const struct emuv_config *c, const struct emuv_workload *w,
                             .fault_ns = c->hw.fault};
   if (!how.policy || !how.prefetch)
     return emuv_err_set(err, EMUV_ERR_INPUT, "no policy '%s' or no prefetcher '%s'", c->policy, c->prefetch);
-  return emuv_paging_run(c, w, &how, m, err);
+  return emuv_paging_run(c, w, &how, NULL, m, err);
 }
 
 const struct emuv_strategy_ops emuv_strategy_paged = {

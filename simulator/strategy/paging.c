@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The pager on the virtual clock. For each slice of each launch: its pages are referenced (absent ones are faulted in
- * while the compute stream waits), the slice runs, and the prefetcher proposes what to load ahead while it runs. A
- * frame that is taken from a page of the running slice is free only when the slice has ended. */
+/* The paging loop. For each slice of each launch: its pages are referenced (absent ones are faulted in while the
+ * compute stream waits), the slice runs, and the prefetcher proposes what to load ahead while it runs. A frame that is
+ * taken from a page of the running slice is free only when the slice has ended. The loop decides and keeps the counts;
+ * the machine keeps the time. */
 #include "simulator/strategy/paging.h"
 
 #include "runtime/core/pager.h"
+#include "simulator/machine_virtual.h"
 #include "simulator/program.h"
 #include "simulator/strategy/keep.h"
 #include "simulator/timeline.h"
@@ -19,8 +21,9 @@ struct run {
   const struct emuv_paging *how;
   struct emuv_program program;
   struct emuv_pager pager;
-  struct emuv_tier ram, nvme;
-  struct emuv_timeline t;
+  struct emuv_machine *machine;
+  struct emuv_machine_run machine_run;
+  bool machine_open;
   struct emuv_prefetch_env prefetch_env;
   void *prefetch_state;
   struct emuv_page_run *proposals;
@@ -29,27 +32,7 @@ struct run {
   uint8_t *pinnable;          /* per page: the user wants it kept; NULL = none */
   uint32_t vram_frames, window_pages;
   struct emuv_pager_counts start; /* counters at the start of the timed part */
-  double link_start_ns, disk_start_ns;
 };
-
-static void open_tiers(struct run *r)
-{
-  const struct emuv_hardware *hw = &r->c->hw;
-  const struct emuv_tier_ops *model = emuv_tier_find("model");
-  r->ram = (struct emuv_tier){.ops = model};
-  r->ram.env = (struct emuv_tier_env){.page_bytes = r->how->page_bytes,
-                                      .coalesce_bytes = r->how->coalesce_bytes,
-                                      .read = hw->h2d,
-                                      .write = hw->d2h,
-                                      .duplex_rate = hw->duplex_rate};
-  r->nvme = (struct emuv_tier){.ops = model};
-  r->nvme.env = (struct emuv_tier_env){.page_bytes = r->how->page_bytes,
-                                       .coalesce_bytes = r->how->coalesce_bytes,
-                                       .read = hw->nvme_read,
-                                       .write = hw->nvme_write,
-                                       .latency_ns = hw->nvme_latency,
-                                       .half_duplex = true};
-}
 
 static uint32_t frames(uint64_t bytes, uint64_t page)
 {
@@ -74,8 +57,8 @@ static int open_pager(struct run *r, struct emuv_err *err)
   struct emuv_pager_env env = {.n_pages = r->program.n_pages,
                                .page_bytes = page,
                                .vram_frames = r->vram_frames,
-                               .ram_frames = frames(r->c->ram, page),
-                               .nvme_frames = frames(r->c->nvme, page),
+                               .ram_frames = r->machine_run.ram_frames,
+                               .nvme_frames = r->machine_run.nvme_frames,
                                .policy = r->how->policy,
                                .seed = r->c->seed,
                                .n_refs = r->program.n_refs,
@@ -84,8 +67,8 @@ static int open_pager(struct run *r, struct emuv_err *err)
                                .initial = r->program.initial,
                                .first_use = r->first_use,
                                .on_disk = r->on_disk,
-                               .ram = &r->ram,
-                               .nvme = &r->nvme};
+                               .ram = &r->machine->ram,
+                               .nvme = &r->machine->nvme};
   return emuv_pager_init(&r->pager, &env, err);
 }
 
@@ -147,22 +130,42 @@ static int find_homes(struct run *r, struct emuv_err *err)
   return emuv_keep_homes(&r->program, r->pinnable, ram > bounce ? ram - bounce : 0, group, r->on_disk, err);
 }
 
+static int open_machine(struct run *r, struct emuv_err *err)
+{
+  uint64_t page = r->how->page_bytes;
+  r->machine_run = (struct emuv_machine_run){.config = r->c,
+                                             .workload = r->w,
+                                             .program = &r->program,
+                                             .pager = &r->pager,
+                                             .page_bytes = page,
+                                             .coalesce_bytes = r->how->coalesce_bytes,
+                                             .vram_frames = r->vram_frames,
+                                             .ram_frames = frames(r->c->ram, page),
+                                             .nvme_frames = frames(r->c->nvme, page),
+                                             .fault_ns = r->how->fault_ns,
+                                             .fault_batch_bytes = r->how->fault_batch_bytes};
+  int rc = r->machine->ops->open(r->machine, &r->machine_run, err);
+  r->machine_open = !rc;
+  return rc;
+}
+
 static int open_all(struct run *r, struct emuv_err *err)
 {
-  open_tiers(r);
   int rc = emuv_program_build(r->w, r->how->page_bytes, r->c->slice, &r->program, err);
   if (!rc) rc = build_future(r, err);
   if (!rc) choose_window(r);
   if (!rc) rc = find_pinnable(r, err);
   if (!rc) rc = find_homes(r, err);
+  if (!rc) rc = open_machine(r, err);
   if (!rc) rc = open_pager(r, err);
   if (!rc) rc = open_prefetcher(r, err);
-  emuv_timeline_init(&r->t, r->c);
+  if (!rc && r->machine->ops->placed) rc = r->machine->ops->placed(r->machine, err);
   return rc;
 }
 
 static void close_all(struct run *r)
 {
+  if (r->machine_open) r->machine->ops->close(r->machine);
   emuv_program_free(&r->program);
   emuv_pager_free(&r->pager);
   free(r->prefetch_state);
@@ -187,13 +190,6 @@ static int touch_slice(struct run *r, const struct emuv_slice *s, uint32_t index
   return 0;
 }
 
-static double fault_cost(const struct run *r, uint32_t faults)
-{
-  if (!faults) return 0;
-  uint64_t bytes = faults * r->how->page_bytes, batch = r->how->fault_batch_bytes;
-  return r->how->fault_ns * (double)(batch ? (bytes + batch - 1) / batch : 1);
-}
-
 static void pin_wanted(struct run *r, const struct emuv_page_run *run)
 {
   for (uint32_t i = 0; i < run->n;) {
@@ -204,12 +200,12 @@ static void pin_wanted(struct run *r, const struct emuv_page_run *run)
   }
 }
 
-static int after_slice(struct run *r, const struct emuv_slice *s, struct emuv_err *err)
+static int after_slice(struct run *r, const struct emuv_slice *s, double end_ns, struct emuv_err *err)
 {
   for (uint32_t i = 0; i < s->n_runs; i++) {
     const struct emuv_page_run *run = &r->program.runs[s->first_run + i];
     if (r->pager.env.write_through && (run->flags & EMUV_RUN_WRITE)) {
-      int rc = emuv_pager_write_through(&r->pager, run->first, run->n, r->t.gpu_ns, err);
+      int rc = emuv_pager_write_through(&r->pager, run->first, run->n, end_ns, err);
       if (rc) return rc;
     }
     if (r->pinnable) pin_wanted(r, run);
@@ -225,77 +221,59 @@ static uint32_t prefetch_budget(const struct run *r)
   return window < room ? window : room;
 }
 
-static int prefetch(struct run *r, uint32_t slice, uint32_t faults, double issue_ns, struct emuv_err *err)
+static int prefetch(struct run *r, uint32_t slice, uint32_t faults, double issue_ns, double busy_ns,
+                    struct emuv_err *err)
 {
   uint32_t budget = prefetch_budget(r);
   if (!budget) return 0;
   uint32_t n = r->how->prefetch->propose(r->prefetch_state, slice, faults, budget, r->proposals, MAX_PROPOSALS);
   for (uint32_t i = 0; i < n; i++) {
     int64_t rc =
-        emuv_pager_prefetch(&r->pager, r->proposals[i].first, r->proposals[i].n, slice, r->t.gpu_ns, issue_ns, err);
+        emuv_pager_prefetch(&r->pager, r->proposals[i].first, r->proposals[i].n, slice, busy_ns, issue_ns, err);
     if (rc < 0) return (int)rc;
   }
   return 0;
 }
 
+static int run_part(struct run *r, uint32_t index, const struct emuv_pager_outcome *out, double *end_ns,
+                    struct emuv_err *err)
+{
+  const struct emuv_slice *s = &r->program.slices[index];
+  bool last = index + 1 == r->program.n_slices;
+  uint32_t end_ref = last ? r->program.n_refs : s[1].first_ref;
+  struct emuv_part part = {
+      .slice = index, .n_refs = end_ref - s->first_ref, .share = s->share, .closes = last || s[1].opens_op};
+  return r->machine->ops->run(r->machine, &part, out, end_ns, err);
+}
+
 static int run_slice(struct run *r, uint32_t index, struct emuv_err *err)
 {
   const struct emuv_slice *s = &r->program.slices[index];
-  const struct emuv_op *op = &r->w->ops[s->op];
-  if (s->opens_op) emuv_timeline_issue(&r->t, op);
-  double start = r->t.gpu_ns > r->t.issue_ns ? r->t.gpu_ns : r->t.issue_ns;
   struct emuv_pager_outcome out = {.ready_ns = 0};
-  int rc = touch_slice(r, s, index, start, &out, err);
-  if (rc) return rc;
-  if (out.faults) out.ready_ns += fault_cost(r, out.faults);
-  emuv_timeline_run(&r->t, out.ready_ns, out.waits_for_nvme, emuv_timeline_kernel_ns(r->c, op) * s->share, 0);
-  bool closes = index + 1 == r->program.n_slices || r->program.slices[index + 1].opens_op;
-  if (closes) emuv_timeline_finish(&r->t, op);
-  rc = after_slice(r, s, err);
-  if (!rc) rc = prefetch(r, index, out.faults, start, err);
+  double start_ns, end_ns;
+  int rc = r->machine->ops->reach(r->machine, index, &start_ns, err);
+  if (!rc) rc = touch_slice(r, s, index, start_ns, &out, err);
+  if (!rc) rc = run_part(r, index, &out, &end_ns, err);
+  if (!rc) rc = after_slice(r, s, end_ns, err);
+  if (!rc) rc = prefetch(r, index, out.faults, start_ns, end_ns, err);
 #ifdef EMUV_CHECK_INVARIANTS
   if (!rc && (index % CHECK_EVERY == 0 || r->program.n_pages < 64)) rc = emuv_pager_check(&r->pager, err);
 #endif
   return rc;
 }
 
-/* How long a channel has worked up to now: what is queued beyond belongs to the time to come. */
-static double busy_until_now(const struct run *r, const struct emuv_channel *channel)
-{
-  double queued = channel->free_ns - r->t.gpu_ns;
-  if (queued <= 0) return channel->busy_ns;
-  return queued < channel->busy_ns ? channel->busy_ns - queued : 0;
-}
-
-static double link_busy_ns(const struct run *r)
-{
-  return busy_until_now(r, &r->ram.read);
-}
-
-static double disk_busy_ns(const struct run *r)
-{
-  return busy_until_now(r, &r->nvme.read) + busy_until_now(r, &r->nvme.write);
-}
-
-static void start_timed_part(struct run *r)
-{
-  r->start = r->pager.count;
-  r->link_start_ns = link_busy_ns(r);
-  r->disk_start_ns = disk_busy_ns(r);
-}
-
 static int run_steps(struct run *r, struct emuv_metrics *m, struct emuv_err *err)
 {
-  for (size_t s = 0; s < r->w->n_steps; s++) {
-    if (s == r->w->warmup_steps) start_timed_part(r);
-    emuv_timeline_step_begin(&r->t, r->w, s);
-    for (uint32_t i = r->program.step_first_slice[s]; i < r->program.step_first_slice[s + 1]; i++) {
-      int rc = run_slice(r, i, err);
-      if (rc) return rc;
-    }
-    emuv_timeline_step_end(&r->t, r->w, s, m);
+  const struct emuv_machine_ops *ops = r->machine->ops;
+  int rc = 0;
+  for (size_t s = 0; !rc && s < r->w->n_steps; s++) {
+    if (s == r->w->warmup_steps) r->start = r->pager.count;
+    rc = ops->step_begin(r->machine, s, err);
+    for (uint32_t i = r->program.step_first_slice[s]; !rc && i < r->program.step_first_slice[s + 1]; i++)
+      rc = run_slice(r, i, err);
+    if (!rc) rc = ops->step_end(r->machine, s, m, err);
   }
-  return emuv_pager_check(&r->pager, err);
+  return rc ? rc : emuv_pager_check(&r->pager, err);
 }
 
 static void report(const struct run *r, struct emuv_metrics *m)
@@ -318,22 +296,24 @@ static void report(const struct run *r, struct emuv_metrics *m)
   m->prefetch_used = used > carried ? used - carried : 0;
   m->evicted = c->evicted - s->evicted;
   m->peak_vram_bytes = r->pager.peak_used * page;
-  m->link_busy_s = (link_busy_ns(r) - r->link_start_ns) * 1e-9;
-  m->disk_busy_s = (disk_busy_ns(r) - r->disk_start_ns) * 1e-9;
-  emuv_timeline_report(&r->t, m);
 }
 
 int emuv_paging_run(const struct emuv_config *config, const struct emuv_workload *workload,
-                    const struct emuv_paging *paging, struct emuv_metrics *m, struct emuv_err *err)
+                    const struct emuv_paging *paging, struct emuv_machine *machine, struct emuv_metrics *m,
+                    struct emuv_err *err)
 {
+  struct emuv_machine_virtual virtual;
   struct run *r = calloc(1, sizeof *r);
   if (!r) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for a run");
+  if (!machine) emuv_machine_virtual_init(&virtual);
   r->c = config;
   r->w = workload;
   r->how = paging;
+  r->machine = machine ? machine : &virtual.machine;
   int rc = open_all(r, err);
   if (!rc) rc = run_steps(r, m, err);
   if (!rc) report(r, m);
+  if (!rc) rc = r->machine->ops->report(r->machine, m, err);
   close_all(r);
   free(r);
   return rc ? rc : emuv_bound_compute(config, workload, false, m, err);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A workload through the pager on the virtual clock: what `paged`, `um` and emuV's planner have in common. */
+/* A workload through the pager: what `paged`, `um` and emuV's planner have in common, on the virtual machine of the
+ * simulator or on any other (simulator/machine.h). */
 #ifndef EMUV_SIMULATOR_STRATEGY_PAGING_H
 #define EMUV_SIMULATOR_STRATEGY_PAGING_H
 
 #include "runtime/policy/policy.h"
 #include "runtime/prefetch/prefetch.h"
 #include "simulator/config.h"
+#include "simulator/machine.h"
 #include "simulator/metrics.h"
 #include "simulator/workload.h"
 
@@ -24,8 +26,10 @@ struct emuv_paging {
   bool skip_dynamic; /* the prefetcher does not see runs that are known only at launch */
 };
 
-/* Runs all steps. EMUV_ERR_RANGE when VRAM holds no page, EMUV_ERR_NOSPACE when RAM and NVMe cannot hold the data. */
+/* Runs all steps on `machine`; NULL = the virtual machine. EMUV_ERR_RANGE when VRAM holds no page, EMUV_ERR_NOSPACE
+ * when RAM and NVMe cannot hold the data; a machine's own errors. */
 int emuv_paging_run(const struct emuv_config *config, const struct emuv_workload *workload,
-                    const struct emuv_paging *paging, struct emuv_metrics *m, struct emuv_err *err);
+                    const struct emuv_paging *paging, struct emuv_machine *machine, struct emuv_metrics *m,
+                    struct emuv_err *err);
 
 #endif

@@ -19,7 +19,7 @@ static int um_run(const struct emuv_config *c, const struct emuv_workload *w, st
                             .fault_ns = c->hw.um_fault_batch,
                             .fault_batch_bytes = c->hw.um_batch_bytes,
                             .always_write_back = true};
-  return emuv_paging_run(&no_disk, w, &how, m, err);
+  return emuv_paging_run(&no_disk, w, &how, NULL, m, err);
 }
 
 const struct emuv_strategy_ops emuv_strategy_um = {

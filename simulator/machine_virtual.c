@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The virtual machine; see machine_virtual.h. */
+#include "simulator/machine_virtual.h"
+
+/* `machine` is the first member. */
+static struct emuv_machine_virtual *self(struct emuv_machine *machine)
+{
+  return (struct emuv_machine_virtual *)machine;
+}
+
+static void open_tiers(struct emuv_machine_virtual *v)
+{
+  const struct emuv_machine_run *run = v->run;
+  const struct emuv_hardware *hw = &run->config->hw;
+  const struct emuv_tier_ops *model = emuv_tier_find("model");
+  v->machine.ram = (struct emuv_tier){.ops = model};
+  v->machine.ram.env = (struct emuv_tier_env){.page_bytes = run->page_bytes,
+                                              .coalesce_bytes = run->coalesce_bytes,
+                                              .read = hw->h2d,
+                                              .write = hw->d2h,
+                                              .duplex_rate = hw->duplex_rate};
+  v->machine.nvme = (struct emuv_tier){.ops = model};
+  v->machine.nvme.env = (struct emuv_tier_env){.page_bytes = run->page_bytes,
+                                               .coalesce_bytes = run->coalesce_bytes,
+                                               .read = hw->nvme_read,
+                                               .write = hw->nvme_write,
+                                               .latency_ns = hw->nvme_latency,
+                                               .half_duplex = true};
+}
+
+static int virtual_open(struct emuv_machine *machine, const struct emuv_machine_run *run, struct emuv_err *err)
+{
+  struct emuv_machine_virtual *v = self(machine);
+  (void)err;
+  v->run = run;
+  emuv_timeline_init(&v->t, run->config);
+  open_tiers(v);
+  return 0;
+}
+
+static void virtual_close(struct emuv_machine *machine)
+{
+  self(machine)->run = NULL;
+}
+
+/* How long a channel has worked up to now: what is queued beyond belongs to the time to come. */
+static double busy_until_now(const struct emuv_machine_virtual *v, const struct emuv_channel *channel)
+{
+  double queued = channel->free_ns - v->t.gpu_ns;
+  if (queued <= 0) return channel->busy_ns;
+  return queued < channel->busy_ns ? channel->busy_ns - queued : 0;
+}
+
+static double link_busy_ns(const struct emuv_machine_virtual *v)
+{
+  return busy_until_now(v, &v->machine.ram.read);
+}
+
+static double disk_busy_ns(const struct emuv_machine_virtual *v)
+{
+  return busy_until_now(v, &v->machine.nvme.read) + busy_until_now(v, &v->machine.nvme.write);
+}
+
+static int virtual_step_begin(struct emuv_machine *machine, size_t step, struct emuv_err *err)
+{
+  struct emuv_machine_virtual *v = self(machine);
+  (void)err;
+  if (step == v->run->workload->warmup_steps) {
+    v->link_start_ns = link_busy_ns(v);
+    v->disk_start_ns = disk_busy_ns(v);
+  }
+  emuv_timeline_step_begin(&v->t, v->run->workload, step);
+  return 0;
+}
+
+static int virtual_step_end(struct emuv_machine *machine, size_t step, struct emuv_metrics *m, struct emuv_err *err)
+{
+  struct emuv_machine_virtual *v = self(machine);
+  (void)err;
+  emuv_timeline_step_end(&v->t, v->run->workload, step, m);
+  return 0;
+}
+
+static const struct emuv_op *op_of(const struct emuv_machine_virtual *v, uint32_t slice)
+{
+  return &v->run->workload->ops[v->run->program->slices[slice].op];
+}
+
+static int virtual_reach(struct emuv_machine *machine, uint32_t slice, double *start_ns, struct emuv_err *err)
+{
+  struct emuv_machine_virtual *v = self(machine);
+  (void)err;
+  if (v->run->program->slices[slice].opens_op) emuv_timeline_issue(&v->t, op_of(v, slice));
+  *start_ns = v->t.gpu_ns > v->t.issue_ns ? v->t.gpu_ns : v->t.issue_ns;
+  return 0;
+}
+
+static double fault_cost(const struct emuv_machine_run *run, uint32_t faults)
+{
+  if (!faults) return 0;
+  uint64_t bytes = faults * run->page_bytes, batch = run->fault_batch_bytes;
+  return run->fault_ns * (double)(batch ? (bytes + batch - 1) / batch : 1);
+}
+
+static int virtual_run(struct emuv_machine *machine, const struct emuv_part *part,
+                       const struct emuv_pager_outcome *outcome, double *end_ns, struct emuv_err *err)
+{
+  struct emuv_machine_virtual *v = self(machine);
+  const struct emuv_op *op = op_of(v, part->slice);
+  (void)err;
+  double ready = outcome->ready_ns + fault_cost(v->run, outcome->faults);
+  double kernel = emuv_timeline_kernel_ns(v->run->config, op) * part->share;
+  emuv_timeline_run(&v->t, ready, outcome->waits_for_nvme, kernel, 0);
+  if (part->closes) emuv_timeline_finish(&v->t, op);
+  *end_ns = v->t.gpu_ns;
+  return 0;
+}
+
+static int virtual_report(struct emuv_machine *machine, struct emuv_metrics *m, struct emuv_err *err)
+{
+  const struct emuv_machine_virtual *v = self(machine);
+  (void)err;
+  m->link_busy_s = (link_busy_ns(v) - v->link_start_ns) * 1e-9;
+  m->disk_busy_s = (disk_busy_ns(v) - v->disk_start_ns) * 1e-9;
+  emuv_timeline_report(&v->t, m);
+  return 0;
+}
+
+static const struct emuv_machine_ops virtual_ops = {
+    .name = "virtual",
+    .open = virtual_open,
+    .close = virtual_close,
+    .step_begin = virtual_step_begin,
+    .step_end = virtual_step_end,
+    .reach = virtual_reach,
+    .run = virtual_run,
+    .report = virtual_report,
+};
+
+void emuv_machine_virtual_init(struct emuv_machine_virtual *v)
+{
+  *v = (struct emuv_machine_virtual){.machine.ops = &virtual_ops};
+}

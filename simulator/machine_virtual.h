@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The machine of the simulator: a virtual clock (timeline.h) and a tier `model` for the link and one for the disk. It
+ * computes when everything that the paging loop asks for would be done, and moves nothing. */
+#ifndef EMUV_SIMULATOR_MACHINE_VIRTUAL_H
+#define EMUV_SIMULATOR_MACHINE_VIRTUAL_H
+
+#include "simulator/machine.h"
+#include "simulator/timeline.h"
+
+struct emuv_machine_virtual {
+  struct emuv_machine machine; /* what the loop is given */
+  const struct emuv_machine_run *run;
+  struct emuv_timeline t;
+  double link_start_ns, disk_start_ns; /* time for which they had worked when the timed part began */
+};
+
+/* Ready to be opened by the loop; belongs to the caller and to one thread. */
+void emuv_machine_virtual_init(struct emuv_machine_virtual *v);
+
+#endif
