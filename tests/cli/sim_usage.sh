@@ -48,6 +48,7 @@ for gpu in rtx-4060 rtx-4070 rtx-4090 a10 a100-80gb h100-80gb h200; do grep -q "
 run list_nonsense 2 "$sim" --list nonsense
 run list_near 2 "$sim" --list policy
 run no_arguments 2 "$sim"
+run option_near 2 "$sim" tiny.yaml --polcy lru
 run two_scenarios 2 "$sim" a.yaml b.yaml
 run trace_and_scenario 2 "$sim" tiny.yaml --trace x.emuv
 run jobs_zero 2 "$sim" tiny.yaml --jobs 0
