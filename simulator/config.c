@@ -29,6 +29,12 @@ static const char *const *pin_names(void)
   return names;
 }
 
+static const char *const *plans_names(void)
+{
+  static const char *const names[] = {"all", "paging", NULL};
+  return names;
+}
+
 static const char *const *unknown_access_names(void)
 {
   static const char *const names[] = {"read", "read-write", NULL};
@@ -133,6 +139,8 @@ static const struct emuv_option options[] = {
     NAME("policy", policy, "lru", emuv_policy_names, "which page leaves (strategy paged)"),
     NAME("prefetch", prefetch, "none", emuv_prefetch_names, "which pages come ahead of use (strategy paged)"),
     NAME("strategy", strategy, "paged", emuv_strategy_names, "how the workload is run"),
+    {"plans", EMUV_OPTION_NAME, EMUV_OPTION_ADDED, AT(plans), "all", 0, 0, plans_names,
+     "what strategy emuv may choose (paging: only what emuv-replay can run)"},
     BYTES("lookahead", lookahead, "0", 0, 64 * TiB, "bytes loaded ahead of use at most (0: the strategy's choice)"),
     BYTES("slice", slice, "32MiB", 4 * KiB, TiB, "a launch consumes its pages in order in slices of this size"),
     BYTES("coalesce", coalesce, "0", 0, TiB, "neighbouring pages copied together up to this size (0: page by page)"),

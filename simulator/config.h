@@ -80,6 +80,7 @@ struct emuv_config {
   uint64_t slice;     /* a launch consumes its pages in order in slices of this many bytes */
   uint64_t coalesce;  /* adjacent pages are copied together up to this many bytes (0 = page by page) */
   emuv_text write;    /* back through */
+  emuv_text plans;    /* all paging: what strategy emuv may choose */
   emuv_text pin;      /* none kv weights: segments of this kind are never evicted while they fit */
   uint64_t seed;
 };

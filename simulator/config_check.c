@@ -54,6 +54,7 @@ static void reset_keys(struct emuv_config *c, const char *const *keys)
 static void canonical_strategy(struct emuv_config *c)
 {
   static const char *const of_paging[] = {"slice", "write", NULL};
+  if (!is(c->strategy, "emuv")) set_name(c->plans, "all");
   if (is(c->strategy, "paged")) return;
   c->lookahead = c->coalesce = 0;
   set_name(c->pin, "none");

@@ -20,7 +20,7 @@ enum emuv_key_class emuv_key_class_of(const struct emuv_option *key)
 {
   static const char *const names[] = {"hw.preset", "model.preset", "trace", NULL};
   static const char *const capacities[] = {"vram", "ram", "nvme", NULL};
-  static const char *const choices[] = {"strategy", "policy",   "prefetch", "page_size", "lookahead",
+  static const char *const choices[] = {"strategy", "policy",   "prefetch", "page_size", "lookahead", "plans",
                                         "slice",    "coalesce", "write",    "pin",       NULL};
   if (is_one_of(key->key, names)) return EMUV_KEY_WORK;
   if (key->flags & EMUV_OPTION_NO_HASH) return EMUV_KEY_LABEL;

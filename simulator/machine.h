@@ -52,7 +52,8 @@ struct emuv_machine_ops {
   int (*placed)(struct emuv_machine *machine, struct emuv_err *err);
   int (*step_begin)(struct emuv_machine *machine, size_t step, struct emuv_err *err);
   int (*step_end)(struct emuv_machine *machine, size_t step, struct emuv_metrics *m, struct emuv_err *err);
-  /* The host issues the launch if the slice opens it. *start_ns: when the compute stream comes to the slice. */
+  /* The host issues the launch if the slice opens it; the pager is at rest. *start_ns: when the compute stream comes to
+   * the slice. */
   int (*reach)(struct emuv_machine *machine, uint32_t slice, double *start_ns, struct emuv_err *err);
   /* The part runs when its pages are there. outcome: of bringing them. *end_ns: when it ends. */
   int (*run)(struct emuv_machine *machine, const struct emuv_part *part, const struct emuv_pager_outcome *outcome,

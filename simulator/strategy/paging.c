@@ -62,7 +62,7 @@ static int open_pager(struct run *r, struct emuv_err *err)
                                .policy = r->how->policy,
                                .seed = r->c->seed,
                                .n_refs = r->program.n_refs,
-                               .write_through = r->c->write[0] == 't',
+                               .write_through = r->c->write[0] == 't' && !r->how->all_resident,
                                .always_write_back = r->how->always_write_back,
                                .initial = r->program.initial,
                                .first_use = r->first_use,
@@ -75,7 +75,7 @@ static int open_pager(struct run *r, struct emuv_err *err)
 static void choose_window(struct run *r)
 {
   r->vram_frames = frames(r->c->vram, r->how->page_bytes);
-  if (r->vram_frames > r->program.n_pages)
+  if (r->vram_frames > r->program.n_pages || r->how->all_resident)
     r->vram_frames = r->program.n_pages; /* more frames than pages change nothing */
   uint64_t bytes = r->how->lookahead_bytes ? r->how->lookahead_bytes : LOOKAHEAD_SLICES * r->c->slice;
   uint64_t pages = bytes / r->how->page_bytes, quarter = r->vram_frames / 4;
@@ -262,10 +262,20 @@ static int run_slice(struct run *r, uint32_t index, struct emuv_err *err)
   return rc;
 }
 
+/* Everything that has data into VRAM, before the clock starts. */
+static int load_all(struct run *r, struct emuv_err *err)
+{
+  struct emuv_pager_outcome out = {.ready_ns = 0};
+  int rc = 0;
+  for (uint32_t page = 0; !rc && r->how->all_resident && page < r->program.n_pages; page++)
+    if (r->program.initial[page]) rc = emuv_pager_access(&r->pager, page, 1, false, UINT32_MAX, NULL, 0, &out, err);
+  return rc;
+}
+
 static int run_steps(struct run *r, struct emuv_metrics *m, struct emuv_err *err)
 {
   const struct emuv_machine_ops *ops = r->machine->ops;
-  int rc = 0;
+  int rc = load_all(r, err);
   for (size_t s = 0; !rc && s < r->w->n_steps; s++) {
     if (s == r->w->warmup_steps) r->start = r->pager.count;
     rc = ops->step_begin(r->machine, s, err);
@@ -316,5 +326,5 @@ int emuv_paging_run(const struct emuv_config *config, const struct emuv_workload
   if (!rc) rc = r->machine->ops->report(r->machine, m, err);
   close_all(r);
   free(r);
-  return rc ? rc : emuv_bound_compute(config, workload, false, m, err);
+  return rc ? rc : emuv_bound_compute(config, workload, paging->all_resident, m, err);
 }

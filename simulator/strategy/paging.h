@@ -23,6 +23,7 @@ struct emuv_paging {
   uint64_t fault_batch_bytes; /* bytes that one batch covers; 0 = all faults of a slice are one batch */
   bool always_write_back;
   bool keep_spread;  /* keep a fixed set of pages, spread evenly over a step, and stream the others (keep.h) */
+  bool all_resident; /* VRAM has room for every page, whatever config->vram says, and has them before the first step */
   bool skip_dynamic; /* the prefetcher does not see runs that are known only at launch */
 };
 

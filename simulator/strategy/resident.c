@@ -30,9 +30,24 @@ static int resident_run(const struct emuv_config *config, const struct emuv_work
   return emuv_bound_compute(config, w, true, m, err);
 }
 
+/* A machine pages as well, with VRAM for all pages, filled before the first step. */
+static int resident_plan(const struct emuv_config *c, const struct emuv_workload *w, struct emuv_plan *plan,
+                         struct emuv_err *err)
+{
+  (void)w;
+  (void)err;
+  *plan = (struct emuv_plan){.kind = EMUV_PLAN_PAGING,
+                             .paging = {.policy = emuv_policy_find("fifo"),
+                                        .prefetch = emuv_prefetch_find("none"),
+                                        .page_bytes = c->page_size,
+                                        .all_resident = true}};
+  return 0;
+}
+
 const struct emuv_strategy_ops emuv_strategy_resident = {
     .name = "resident",
     .summary = "all in VRAM, however much that takes: the speed of light of the GPU and its host",
     .flags = EMUV_STRATEGY_UNLIMITED,
     .run = resident_run,
+    .plan = resident_plan,
 };

@@ -8,6 +8,7 @@
 #include "simulator/source/source.h"
 #include "simulator/strategy/strategy.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -267,6 +268,72 @@ static void test_flags(void **unused)
   close_scene(&s);
 }
 
+/* A plan run by the paging loop gives what the strategy itself predicts. */
+static void check_plan(const struct scene *s, const struct emuv_config *c)
+{
+  struct emuv_metrics predicted, planned = {.bound_by = "compute"};
+  struct emuv_plan plan;
+  struct emuv_err err = {0};
+  assert_true(run(s, c, &predicted));
+  if (emuv_strategy_plan(c, &s->workload, &plan, &err)) fail_msg("%s: %s", c->strategy, err.text);
+  assert_int_equal(plan.kind, EMUV_PLAN_PAGING);
+  if (emuv_paging_run(c, &s->workload, &plan.paging, NULL, &planned, &err)) fail_msg("%s", err.text);
+  if (fabs(planned.total_s - predicted.total_s) > 1e-6 * predicted.total_s) /* shares of slices are floats */
+    fail_msg("%s on %s: the plan takes %.9g s, not %.9g", c->strategy, s->workload.name, planned.total_s,
+             predicted.total_s);
+  assert_true(planned.faults == predicted.faults && planned.h2d_bytes == predicted.h2d_bytes);
+  assert_true(planned.d2h_bytes == predicted.d2h_bytes && planned.nvme_read_bytes == predicted.nvme_read_bytes);
+  if (!plan.paging.all_resident) assert_int_equal(planned.hits, predicted.hits);
+  if (plan.paging.all_resident) assert_int_equal(planned.faults, 0);
+}
+
+static void test_plans(void **unused)
+{
+  (void)unused;
+  for (size_t i = 0; i < CASES; i++) {
+    struct scene s = {0};
+    open_scene(&s, i);
+    for (size_t k = 0; emuv_strategies[k]; k++) {
+      struct emuv_config c = s.config;
+      struct emuv_plan plan;
+      struct emuv_err err = {0};
+      strcpy(c.strategy, emuv_strategies[k]->name);
+      strcpy(c.plans, "paging");
+      c.vram = s.workload.address_bytes / 2;
+      c.ram = s.workload.address_bytes * 2;
+      if (emuv_strategies[k]->plan) {
+        check_plan(&s, &c);
+        continue;
+      }
+      assert_int_equal(emuv_strategy_plan(&c, &s.workload, &plan, &err), EMUV_ERR_UNSUPPORTED);
+      assert_non_null(strstr(err.text, c.strategy));
+      assert_non_null(strstr(err.hint, "paged"));
+    }
+    close_scene(&s);
+  }
+}
+
+/* With all of the card the planner of a machine still pages, where it would otherwise read in place. */
+static void test_plans_that_no_machine_can_run(void **unused)
+{
+  (void)unused;
+  struct scene s = {0};
+  open_scene(&s, 0);
+  struct emuv_config c = s.config;
+  struct emuv_plan plan;
+  struct emuv_err err = {0};
+  strcpy(c.strategy, "emuv");
+  c.vram = s.workload.address_bytes / 2;
+  c.hw.h2d = c.hw.d2h = (struct emuv_curve){.n = 1, .point = {{.bytes = MiB, .bytes_per_s = 1e8}}};
+  assert_int_equal(emuv_strategy_plan(&c, &s.workload, &plan, &err), EMUV_ERR_UNSUPPORTED);
+  assert_int_equal(plan.kind, EMUV_PLAN_IN_PLACE);
+  assert_non_null(strstr(err.hint, "plans: paging"));
+  strcpy(c.plans, "paging");
+  assert_int_equal(emuv_strategy_plan(&c, &s.workload, &plan, &err), 0);
+  assert_int_equal(plan.kind, EMUV_PLAN_PAGING);
+  close_scene(&s);
+}
+
 static void test_sources(void **unused)
 {
   (void)unused;
@@ -288,6 +355,8 @@ int main(void)
       cmocka_unit_test(test_the_planner_is_never_slower),
       cmocka_unit_test(test_every_policy_with_every_prefetcher),
       cmocka_unit_test(test_flags),
+      cmocka_unit_test(test_plans),
+      cmocka_unit_test(test_plans_that_no_machine_can_run),
   };
   return cmocka_run_group_tests_name("strategies", tests, NULL, NULL);
 }

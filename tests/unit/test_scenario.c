@@ -225,6 +225,8 @@ static void hashes_see_values_and_not_names(void **state)
   assert_same_hash("pattern: zipf\n", "pattern: cyclic\n", false);
   assert_same_hash("strategy: uva\n", "strategy: uva\nslice: 1MiB\nwrite: through\n", true);
   assert_same_hash("slice: 32MiB\n", "slice: 1MiB\n", false);
+  assert_same_hash("strategy: paged\n", "strategy: paged\nplans: paging\n", true);
+  assert_same_hash("strategy: emuv\n", "strategy: emuv\nplans: paging\n", false);
 }
 
 /* Every hashed key changes the hash, and only those: a value that is one step away from the default. */
@@ -233,9 +235,9 @@ static void every_hashed_key_changes_the_hash(void **state)
   (void)state;
   size_t n;
   const struct emuv_option *table = emuv_config_options(&n);
-  static const char *const others[] = {"12345678", "3",         "2",       "0.5",     "1.5",        "123us",
-                                       "77GB/s",   "99TFLOP/s", "true",    "through", "kv",         "fifo",
-                                       "next-n",   "uva",       "pattern", "random",  "read-write", "text"};
+  static const char *const others[] = {"12345678",  "3",      "2",          "0.5",    "1.5",  "123us",  "77GB/s",
+                                       "99TFLOP/s", "true",   "through",    "kv",     "fifo", "next-n", "uva",
+                                       "pattern",   "random", "read-write", "paging", "text"};
   for (size_t i = 0; i < n; i++) {
     struct emuv_config a, b;
     char p[33], q[33];
@@ -279,6 +281,7 @@ static void canonical_text_holds_every_hashed_key(void **state)
       curves[k]->point[curves[k]->n].bytes_per_s = 1.2345678901234567e-300;
     }
   strcpy(c.unknown_access, "read-write"); /* added later: hashed when it is not the default */
+  strcpy(c.plans, "paging");
   char *text = malloc(size);
   size_t used = emuv_config_text(&c, text, size);
   for (size_t i = 0; i < used; i++) lines += text[i] == '\n';
