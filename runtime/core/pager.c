@@ -6,6 +6,7 @@
  * never changes the order of references: each cut is decided after everything before it has been done. */
 #include "runtime/core/pager.h"
 
+#include "runtime/core/pager_frames.h"
 #include "runtime/core/pager_home.h"
 
 #include <stdlib.h>
@@ -78,7 +79,9 @@ static int write_back(struct emuv_pager *p, const uint32_t *victims, uint32_t n,
     double start = earliest_ns;
     int rc = emuv_pager_home_reserve(p, victims[i], m, &start, err);
     if (rc) return rc;
-    double done = p->env.ram->ops->write(p->env.ram, victims[i], m, start);
+    double done = start;
+    rc = emuv_pager_home_down(p, victims[i], m, start, &done, err);
+    if (rc) return rc;
     if (done > *free_ns) *free_ns = done;
     p->count.down += m;
     p->count.written_back += m;
@@ -104,12 +107,23 @@ static int evict(struct emuv_pager *p, uint32_t n, double now_ns, double *free_n
   for (uint32_t i = 0; i < n; i++) {
     uint32_t page = victims[i];
     if (p->used_in[page] == p->frame_wait_slice && p->frame_wait_ns > *free_ns) *free_ns = p->frame_wait_ns;
+    if (p->env.evict) {
+      int rc = p->env.evict(p->env.evict_arg, page, p->vram_frame[page], err);
+      if (rc) return rc;
+    }
     bool keep = leave_vram(p, page);
     emuv_pager_home_left(p, page);
     if (keep) victims[kept++] = page;
   }
   double earliest = now_ns > *free_ns ? now_ns : *free_ns;
   return kept ? write_back(p, victims, kept, earliest, free_ns, err) : 0;
+}
+
+/* Frames for pages that come: free ones first, then those of the victims in turn. */
+static void give_frames(struct emuv_pager *p, uint32_t first, uint32_t n, uint32_t n_free)
+{
+  for (uint32_t i = 0; i < n; i++)
+    p->vram_frame[first + i] = i < n_free ? emuv_frames_take(&p->vram_free) : p->vram_frame[p->victims[i - n_free]];
 }
 
 /* Gives frames to n absent pages of one kind and brings their contents. Returns how many (all but where frames are
@@ -124,6 +138,7 @@ static int64_t bring(struct emuv_pager *p, uint32_t first, uint32_t n, const uin
   remember_next(p, first, got, next);
   p->vram_used += got - n_victims;
   if (p->vram_used > p->peak_used) p->peak_used = p->vram_used;
+  give_frames(p, first, got, got - n_victims);
   for (uint32_t i = first; i < first + got; i++) p->state[i] |= EMUV_PAGE_VRAM;
   double start = now_ns;
   int rc = 0;
@@ -134,7 +149,8 @@ static int64_t bring(struct emuv_pager *p, uint32_t first, uint32_t n, const uin
   if (frames_free > start) start = frames_free;
   *ready_ns = start;
   if (!kind || !got) return got;
-  *ready_ns = p->env.ram->ops->read(p->env.ram, first, got, start);
+  rc = emuv_pager_home_up(p, first, got, start, ready_ns, err);
+  if (rc) return rc;
   p->count.up += got;
   return got;
 }
@@ -250,7 +266,9 @@ int emuv_pager_write_through(struct emuv_pager *p, uint32_t first, uint32_t n, d
       double start = end_ns;
       int rc = emuv_pager_home_reserve(p, first, m, &start, err);
       if (rc) return rc;
-      p->env.ram->ops->write(p->env.ram, first, m, start);
+      double done = start;
+      rc = emuv_pager_home_down(p, first, m, start, &done, err);
+      if (rc) return rc;
       /* Where RAM is tight, the frame of a later page may have cost an earlier one its copy: that one stays dirty. */
       for (uint32_t i = first; i < first + m; i++)
         if (p->state[i] & BELOW) p->state[i] &= (uint8_t)~EMUV_PAGE_DIRTY;

@@ -52,8 +52,21 @@ struct emuv_pager_env {
   const uint8_t *initial; /* per page: 1 = has data at the start */
   const uint8_t *on_disk; /* per page: 1 = its home is NVMe, 0 = RAM, for good; NULL = RAM is managed like VRAM */
   const uint32_t *first_use; /* per page: index of its first reference (policies that need the future), else NULL */
-  struct emuv_tier *ram;     /* read: RAM -> VRAM, write: VRAM -> RAM */
-  struct emuv_tier *nvme;    /* read: NVMe -> RAM, write: RAM -> NVMe; may be NULL when nvme_frames is 0 */
+  /* Frames of RAM beyond ram_frames, for pages on their way: those that pass through RAM without staying (no RAM, fixed
+   * homes, RAM full), or that change places. 0 = as many as wanted (tiers that only compute times); else at least 2. */
+  uint32_t bounce_frames;
+  struct emuv_tier *ram;  /* read: RAM -> VRAM, write: VRAM -> RAM */
+  struct emuv_tier *nvme; /* read: NVMe -> RAM, write: RAM -> NVMe; may be NULL when nvme_frames is 0 */
+  /* A page leaves its VRAM frame: called before it is written back and before anything is moved into the frame. NULL =
+   * nobody asks. Not 0: the call of the pager fails with it. */
+  int (*evict)(void *arg, uint32_t page, uint32_t frame, struct emuv_err *err);
+  void *evict_arg;
+};
+
+/* Free frames of a tier; pager_frames.h. */
+struct emuv_frames {
+  uint32_t *ring; /* NULL: each page has the frame of its own number */
+  uint32_t head, n, size;
 };
 
 /* What happened, in pages. */
@@ -77,8 +90,13 @@ struct emuv_pager_outcome {
 struct emuv_pager {
   struct emuv_pager_env env;
   uint8_t *state, *pinned;
-  uint8_t *from_nvme;             /* per AHEAD page: it came from NVMe */
-  double *ready_ns;               /* valid for AHEAD pages */
+  uint8_t *from_nvme; /* per AHEAD page: it came from NVMe */
+  double *ready_ns;   /* valid for AHEAD pages */
+  /* Frame of each page in each tier, valid where the state says that the page is there. RAM frames are below ram_frames
+   * + bounce_frames. Where a tier holds everything from the start, frames of RAM and slots are the pages' numbers. */
+  uint32_t *vram_frame, *ram_frame, *nvme_slot;
+  struct emuv_frames vram_free, ram_free, nvme_free;
+  struct emuv_move *moves;        /* scratch, n_pages */
   uint32_t *used_in;              /* per page: slice that used it last */
   uint32_t *next_use;             /* per page: index of its next reference; NULL unless the policy needs the future */
   uint32_t *victims;              /* scratch, n_pages */

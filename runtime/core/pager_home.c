@@ -2,8 +2,64 @@
 /* RAM frames and NVMe slots; see pager_home.h. RAM in use = pages of the RAM policy + shadows. */
 #include "runtime/core/pager_home.h"
 
+#include "runtime/core/pager_frames.h"
+
+static void take_ram_frame(struct emuv_pager *p, uint32_t page)
+{
+  if (p->ram_free.ring) p->ram_frame[page] = emuv_frames_take(&p->ram_free);
+}
+
+static void give_ram_frame(struct emuv_pager *p, uint32_t page)
+{
+  if (p->ram_free.ring) emuv_frames_give(&p->ram_free, p->ram_frame[page]);
+}
+
+/* A frame that the page leaves in the same call. */
+static void pass_ram_frame(struct emuv_pager *p, uint32_t page)
+{
+  take_ram_frame(p, page);
+  give_ram_frame(p, page);
+}
+
+static int disk_moves(struct emuv_pager *p, uint32_t first, uint32_t n, bool up, double *start_ns, struct emuv_err *err)
+{
+  int (*move)(struct emuv_tier *, const struct emuv_move *, uint32_t, double, double *, struct emuv_err *) =
+      up ? p->env.nvme->ops->read : p->env.nvme->ops->write;
+  for (uint32_t i = 0; i < n; i++)
+    p->moves[i] =
+        (struct emuv_move){.page = first + i, .upper = p->ram_frame[first + i], .lower = p->nvme_slot[first + i]};
+  return move(p->env.nvme, p->moves, n, *start_ns, start_ns, err);
+}
+
+static void list_moves(struct emuv_pager *p, uint32_t first, uint32_t n)
+{
+  for (uint32_t i = 0; i < n; i++)
+    p->moves[i] =
+        (struct emuv_move){.page = first + i, .upper = p->vram_frame[first + i], .lower = p->ram_frame[first + i]};
+}
+
+int emuv_pager_home_up(struct emuv_pager *p, uint32_t first, uint32_t n, double start_ns, double *done_ns,
+                       struct emuv_err *err)
+{
+  list_moves(p, first, n);
+  return p->env.ram->ops->read(p->env.ram, p->moves, n, start_ns, done_ns, err);
+}
+
+int emuv_pager_home_down(struct emuv_pager *p, uint32_t first, uint32_t n, double start_ns, double *done_ns,
+                         struct emuv_err *err)
+{
+  list_moves(p, first, n);
+  return p->env.ram->ops->write(p->env.ram, p->moves, n, start_ns, done_ns, err);
+}
+
+static void give_slot(struct emuv_pager *p, uint32_t page)
+{
+  p->nvme_used--;
+  if (p->nvme_free.ring) emuv_frames_give(&p->nvme_free, p->nvme_slot[page]);
+}
+
 /* An NVMe slot; gives up the NVMe copy of a page that RAM also holds when there is none left. */
-static int take_slot(struct emuv_pager *p, struct emuv_err *err)
+static int take_slot(struct emuv_pager *p, uint32_t for_page, struct emuv_err *err)
 {
   const uint8_t both = EMUV_PAGE_RAM | EMUV_PAGE_NVME;
   for (uint32_t seen = 0; p->nvme_used == p->env.nvme_frames; seen++) {
@@ -13,9 +69,10 @@ static int take_slot(struct emuv_pager *p, struct emuv_err *err)
     p->nvme_cursor = p->nvme_cursor + 1 == p->env.n_pages ? 0 : p->nvme_cursor + 1;
     if ((p->state[page] & both) != both) continue;
     p->state[page] &= (uint8_t)~EMUV_PAGE_NVME;
-    p->nvme_used--;
+    give_slot(p, page);
   }
   p->nvme_used++;
+  if (p->nvme_free.ring) p->nvme_slot[for_page] = emuv_frames_take(&p->nvme_free);
   return 0;
 }
 
@@ -24,11 +81,12 @@ static int demote(struct emuv_pager *p, uint32_t page, double *start_ns, struct 
 {
   p->state[page] &= (uint8_t)~EMUV_PAGE_RAM;
   p->ram_used--;
+  give_ram_frame(p, page);
   if (p->state[page] & EMUV_PAGE_NVME) return 0;
-  int rc = take_slot(p, err);
+  int rc = take_slot(p, page, err);
   if (rc) return rc;
-  double done = p->env.nvme->ops->write(p->env.nvme, page, 1, *start_ns);
-  if (done > *start_ns) *start_ns = done;
+  rc = disk_moves(p, page, 1, false, start_ns, err);
+  if (rc) return rc;
   p->state[page] |= EMUV_PAGE_NVME;
   p->count.nvme_write++;
   return 0;
@@ -40,6 +98,7 @@ static void reclaim_shadow(struct emuv_pager *p)
   emuv_list_remove(&p->shadows, page);
   p->state[page] &= (uint8_t)~EMUV_PAGE_RAM;
   p->ram_used--;
+  give_ram_frame(p, page);
   if (!(p->state[page] & EMUV_PAGE_NVME)) p->state[page] |= EMUV_PAGE_DIRTY; /* VRAM has the only copy now */
 }
 
@@ -55,7 +114,10 @@ static int enter_ram(struct emuv_pager *p, uint32_t page, bool taken, double *st
   bool room = taken || p->ram_used < p->env.ram_frames;
   uint32_t next = next_of(p, page), victim = EMUV_NO_PAGE;
   p->env.policy->fill(p->ram_policy, page, 1, room, &next, &victim);
-  if (!taken) p->ram_used++;
+  if (!taken) {
+    p->ram_used++;
+    take_ram_frame(p, page);
+  }
   p->state[page] |= EMUV_PAGE_RAM;
   return room ? 0 : demote(p, victim, start_ns, err);
 }
@@ -72,14 +134,17 @@ static int enter_as_shadow(struct emuv_pager *p, uint32_t page, double *start_ns
 
 static int fetch_from_nvme(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
 {
-  if (p->env.ram_frames && p->ram_policy)
+  bool stays = p->env.ram_frames && p->ram_policy;
+  if (!stays) {
+    for (uint32_t i = first; i < first + n; i++) pass_ram_frame(p, i);
+  } else {
     for (uint32_t i = first; i < first + n; i++) {
       int rc = enter_as_shadow(p, i, start_ns, err);
       if (rc) return rc;
     }
-  *start_ns = p->env.nvme->ops->read(p->env.nvme, first, n, *start_ns);
+  }
   p->count.nvme_read += n;
-  return 0;
+  return disk_moves(p, first, n, true, start_ns, err);
 }
 
 int emuv_pager_home_fetch(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
@@ -97,20 +162,21 @@ static void forget_nvme(struct emuv_pager *p, uint32_t page)
 {
   if (!(p->state[page] & EMUV_PAGE_NVME)) return;
   p->state[page] &= (uint8_t)~EMUV_PAGE_NVME;
-  p->nvme_used--;
+  give_slot(p, page);
 }
 
 /* RAM has no frame for it: the page goes through a bounce buffer to NVMe. */
 static int reserve_on_nvme(struct emuv_pager *p, uint32_t page, double *start_ns, struct emuv_err *err)
 {
   if (!(p->state[page] & EMUV_PAGE_NVME)) {
-    int rc = take_slot(p, err);
+    int rc = take_slot(p, page, err);
     if (rc) return rc;
     p->state[page] |= EMUV_PAGE_NVME;
   }
-  p->env.nvme->ops->write(p->env.nvme, page, 1, *start_ns);
   p->count.nvme_write++;
-  return 0;
+  pass_ram_frame(p, page);
+  double start = *start_ns;
+  return disk_moves(p, page, 1, false, &start, err);
 }
 
 /* RAM holds every page, or homes are fixed. */
@@ -125,6 +191,7 @@ static int reserve_at_home(struct emuv_pager *p, uint32_t page, double *start_ns
   forget_nvme(p, page);
   p->state[page] |= EMUV_PAGE_RAM;
   p->ram_used++;
+  take_ram_frame(p, page);
   return 0;
 }
 
@@ -162,14 +229,14 @@ static int place_one(struct emuv_pager *p, uint32_t page, struct emuv_err *err)
     if (p->ram_policy) return enter_ram(p, page, false, &start, err);
     p->state[page] |= EMUV_PAGE_RAM;
     p->ram_used++;
+    take_ram_frame(p, page);
     return 0;
   }
   if (p->nvme_used == p->env.nvme_frames)
     return emuv_err_set(err, EMUV_ERR_NOSPACE, "RAM and NVMe together cannot hold the data: page %u of %u has no place",
                         page, p->env.n_pages);
   p->state[page] |= EMUV_PAGE_NVME;
-  p->nvme_used++;
-  return 0;
+  return take_slot(p, page, err);
 }
 
 int emuv_pager_home_place(struct emuv_pager *p, struct emuv_err *err)
@@ -184,7 +251,8 @@ int emuv_pager_home_place(struct emuv_pager *p, struct emuv_err *err)
   for (uint32_t i = 0; i < p->env.n_pages && p->ram_policy && p->nvme_used < p->env.nvme_frames; i++) {
     if (!(p->state[i] & EMUV_PAGE_RAM) || (p->state[i] & EMUV_PAGE_NVME)) continue;
     p->state[i] |= EMUV_PAGE_NVME;
-    p->nvme_used++;
+    int rc = take_slot(p, i, err);
+    if (rc) return rc;
   }
   return 0;
 }

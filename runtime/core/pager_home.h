@@ -14,6 +14,11 @@ int emuv_pager_home_fetch(struct emuv_pager *pager, uint32_t first, uint32_t n, 
  */
 int emuv_pager_home_reserve(struct emuv_pager *pager, uint32_t first, uint32_t n, double *start_ns,
                             struct emuv_err *err);
+/* Copies pages of a run, all with frames in VRAM and RAM, up or down. */
+int emuv_pager_home_up(struct emuv_pager *pager, uint32_t first, uint32_t n, double start_ns, double *done_ns,
+                       struct emuv_err *err);
+int emuv_pager_home_down(struct emuv_pager *pager, uint32_t first, uint32_t n, double start_ns, double *done_ns,
+                         struct emuv_err *err);
 /* A clean page left VRAM without a copy: its RAM copy, if there is one, becomes an ordinary RAM page. */
 void emuv_pager_home_left(struct emuv_pager *pager, uint32_t page);
 /* Spreads the pages that have data over RAM and NVMe. */

@@ -35,22 +35,33 @@ static double transfer(struct emuv_tier *tier, struct emuv_channel *own, struct 
   return done + share_link(tier, own, other, start);
 }
 
-static double model_read(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
+static int model_read(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
+                      double *done_ns, struct emuv_err *err)
 {
-  (void)first;
-  if (tier->env.half_duplex) return move(tier, &tier->read, &tier->env.read, n, earliest_ns);
-  return transfer(tier, &tier->read, &tier->write, &tier->env.read, n, earliest_ns);
+  (void)moves;
+  (void)err;
+  *done_ns = tier->env.half_duplex ? move(tier, &tier->read, &tier->env.read, n, earliest_ns)
+                                   : transfer(tier, &tier->read, &tier->write, &tier->env.read, n, earliest_ns);
+  return 0;
 }
 
-static double model_write(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
+/* One device serves both: the write waits for the reads before it, and later reads wait for it. */
+static double write_half_duplex(struct emuv_tier *tier, uint32_t n, double earliest_ns)
 {
-  (void)first;
-  if (!tier->env.half_duplex) return transfer(tier, &tier->write, &tier->read, &tier->env.write, n, earliest_ns);
-  /* One device serves both: the write waits for the reads before it, and later reads wait for it. */
   double after_reads = tier->read.free_ns > earliest_ns ? tier->read.free_ns : earliest_ns;
   double done = move(tier, &tier->write, &tier->env.write, n, after_reads);
   tier->read.free_ns = tier->write.free_ns;
   return done;
+}
+
+static int model_write(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
+                       double *done_ns, struct emuv_err *err)
+{
+  (void)moves;
+  (void)err;
+  *done_ns = tier->env.half_duplex ? write_half_duplex(tier, n, earliest_ns)
+                                   : transfer(tier, &tier->write, &tier->read, &tier->env.write, n, earliest_ns);
+  return 0;
 }
 
 const struct emuv_tier_ops emuv_tier_model = {

@@ -30,15 +30,25 @@ struct emuv_tier {
   const struct emuv_tier_ops *ops;
   struct emuv_tier_env env;
   struct emuv_channel read, write;
+  void *owner; /* real tiers: what they belong to */
+};
+
+/* A page between a frame of the faster tier and a frame (disk: slot) of this one. */
+struct emuv_move {
+  uint32_t page, upper, lower;
 };
 
 struct emuv_tier_ops {
   const char *name;
   const char *summary;
-  /* Moves n consecutive pages up (read) or down (write), not before earliest_ns. Returns when the last byte is there.
-   */
-  double (*read)(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns);
-  double (*write)(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns);
+  /* Moves n pages up (read) or down (write), not before earliest_ns; calls come in the order of the data. *done_ns:
+   * when the last byte is there (tiers that compute times; real ones return at once and leave earliest_ns).
+   * EMUV_ERR_NOSPACE from a write, before anything of the call is moved: this tier has no room for a frame that was not
+   * used before. */
+  int (*read)(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns, double *done_ns,
+              struct emuv_err *err);
+  int (*write)(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns, double *done_ns,
+               struct emuv_err *err);
 };
 
 extern const struct emuv_tier_ops *const emuv_tiers[]; /* NULL-terminated */

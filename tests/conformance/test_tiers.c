@@ -46,13 +46,16 @@ static void check_tier(const struct emuv_tier_ops *ops, uint64_t seed)
   struct emuv_rng rng;
   emuv_rng_seed(&rng, seed);
   struct emuv_tier t = random_tier(ops, &rng);
+  struct emuv_move moves[100] = {{0}};
+  struct emuv_err err = {0};
   double now = 0, last[2] = {0};
   uint64_t bytes[2] = {0};
   for (int i = 0; i < 2000; i++) {
     int way = (int)emuv_rng_below(&rng, 2);
-    uint32_t n = 1 + (uint32_t)emuv_rng_below(&rng, 100), first = (uint32_t)emuv_rng_below(&rng, 1000);
+    uint32_t n = 1 + (uint32_t)emuv_rng_below(&rng, 100);
     now += (double)emuv_rng_below(&rng, 200000);
-    double done = way ? ops->write(&t, first, n, now) : ops->read(&t, first, n, now);
+    double done = -1;
+    assert_int_equal((way ? ops->write : ops->read)(&t, moves, n, now, &done, &err), 0);
     bytes[way] += n * t.env.page_bytes;
     assert_true(done >= now && done < 1e18);
     assert_true(done >= last[way] && t.read.busy_ns >= 0);

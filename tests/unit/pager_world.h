@@ -50,8 +50,11 @@ static inline bool world_current(const struct world *w, uint32_t page, uint32_t 
   return version == w->newest[page] || (w->written[page] && version + 1 == w->newest[page]);
 }
 
-static inline double world_ram_read(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
+static inline int world_ram_read(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
+                                 double *done_ns, struct emuv_err *err)
 {
+  uint32_t first = moves[0].page;
+  (void)err;
   struct world *w = (struct world *)((char *)tier - offsetof(struct world, ram));
   for (uint32_t page = first; page < first + n; page++) {
     bool staged = w->staged[page];
@@ -63,11 +66,15 @@ static inline double world_ram_read(struct emuv_tier *tier, uint32_t first, uint
   w->up += n;
   double done = world_later(w, first, earliest_ns);
   for (uint32_t page = first; page < first + n; page++) w->arrives_ns[page] = done;
-  return done;
+  *done_ns = done;
+  return 0;
 }
 
-static inline double world_ram_write(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
+static inline int world_ram_write(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
+                                  double *done_ns, struct emuv_err *err)
 {
+  uint32_t first = moves[0].page;
+  (void)err;
   struct world *w = (struct world *)((char *)tier - offsetof(struct world, ram));
   for (uint32_t page = first; page < first + n; page++) {
     if (w->in_vram[page] != w->newest[page] && !w->used[page]) world_blame(w, page, "an old version goes down");
@@ -77,11 +84,15 @@ static inline double world_ram_write(struct emuv_tier *tier, uint32_t first, uin
   w->down += n;
   double done = world_later(w, first, earliest_ns);
   if (done > w->down_ns) w->down_ns = done;
-  return done;
+  *done_ns = done;
+  return 0;
 }
 
-static inline double world_nvme_read(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
+static inline int world_nvme_read(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
+                                  double *done_ns, struct emuv_err *err)
 {
+  uint32_t first = moves[0].page;
+  (void)err;
   struct world *w = (struct world *)((char *)tier - offsetof(struct world, nvme));
   double done = world_later(w, first, earliest_ns);
   for (uint32_t page = first; page < first + n; page++) {
@@ -91,18 +102,23 @@ static inline double world_nvme_read(struct emuv_tier *tier, uint32_t first, uin
     w->in_ram[page] = w->on_nvme[page];
   }
   w->nvme_read += n;
-  return done;
+  *done_ns = done;
+  return 0;
 }
 
-static inline double world_nvme_write(struct emuv_tier *tier, uint32_t first, uint32_t n, double earliest_ns)
+static inline int world_nvme_write(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n,
+                                   double earliest_ns, double *done_ns, struct emuv_err *err)
 {
+  uint32_t first = moves[0].page;
+  (void)err;
   struct world *w = (struct world *)((char *)tier - offsetof(struct world, nvme));
   for (uint32_t page = first; page < first + n; page++) {
     w->on_nvme[page] = w->in_ram[page];
     w->passing[page] = 1;
   }
   w->nvme_write += n;
-  return world_later(w, first, earliest_ns);
+  *done_ns = world_later(w, first, earliest_ns);
+  return 0;
 }
 
 static const struct emuv_tier_ops world_ram_ops = {
