@@ -23,20 +23,20 @@ static void tick(void)
 static void close_trace(enum emuv_trace_status status, const char *text)
 {
   struct emuv_err err = {0};
-  emuv_inject_stop_ticking();
-  if (emuv_inject_turn_off() && emuv_trace_writer_close(writer, status, emuv_inject_exit_status(), text, &err))
-    emuv_capture_say("%s: %s", emuv_inject_path(), err.text);
+  emuv_injected_stop_ticking();
+  if (emuv_injected_turn_off() && emuv_trace_writer_close(writer, status, emuv_injected_exit_status(), text, &err))
+    emuv_capture_say("%s: %s", emuv_injected_path(), err.text);
 }
 
 static void finish(void)
 {
   emuv_recording_stop();
-  if (emuv_inject_is_on()) close_trace(EMUV_TRACE_STATUS_COMPLETE, NULL);
+  if (emuv_injected_is_on()) close_trace(EMUV_TRACE_STATUS_COMPLETE, NULL);
 }
 
 static void end_of_duration(void)
 {
-  if (emuv_inject_is_on()) close_trace(EMUV_TRACE_STATUS_STOPPED, "the duration ended");
+  if (emuv_injected_is_on()) close_trace(EMUV_TRACE_STATUS_STOPPED, "the duration ended");
 }
 
 static void arm(bool on)
@@ -47,10 +47,10 @@ static void arm(bool on)
 static void start(void)
 {
   map_file();
-  if (emuv_inject_open(&writer)) return;
-  emuv_inject_describe(writer);
+  if (emuv_injected_open(&writer)) return;
+  emuv_injected_describe(writer);
   emuv_recording_begin(writer, arm, end_of_duration);
-  emuv_inject_begin(writer, tick, TICK_MS, finish);
+  emuv_injected_begin(writer, tick, TICK_MS, finish);
 }
 
 static int initialize(void)

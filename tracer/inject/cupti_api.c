@@ -43,7 +43,7 @@ static void *open_beside_cudart(void)
   if (!cudart) cudart = dlopen("libcudart.so.12", RTLD_LAZY | RTLD_NOLOAD);
   void *symbol = cudart ? dlsym(cudart, "cudaGetDevice") : NULL;
   if (!symbol) return NULL;
-  emuv_inject_folder_of(symbol, folder);
+  emuv_injected_folder_of(symbol, folder);
   void *library = open_in(folder);
   if (!library && snprintf(path, sizeof path, "%s/../../cuda_cupti/lib", folder) < (int)sizeof path)
     library = open_in(path);
@@ -57,7 +57,7 @@ static void *open_cupti(void)
   void *library = open_by_name(RTLD_NOLOAD);
   if (!library) library = open_beside_cudart();
   if (!library) library = open_by_name(0);
-  emuv_inject_folder_of((const void *)&toolkit_folders, folder);
+  emuv_injected_folder_of((const void *)&toolkit_folders, folder);
   if (!library) library = open_in(folder);
   for (size_t i = 0; !library && i < sizeof toolkit_folders / sizeof *toolkit_folders; i++)
     library = open_in(toolkit_folders[i]);
@@ -69,7 +69,7 @@ static const char *find_cupti_functions(struct emuv_cupti_api *api, void *librar
 {
   const char *missing = NULL;
 #define FIND(name, required)                                                                                           \
-  if (!emuv_inject_find(library, #name, &api->name) && (required)) missing = #name;
+  if (!emuv_injected_find(library, #name, &api->name) && (required)) missing = #name;
   EMUV_CUPTI_FUNCTIONS(FIND)
 #undef FIND
   return missing;
@@ -77,7 +77,7 @@ static const char *find_cupti_functions(struct emuv_cupti_api *api, void *librar
 
 static void find_driver_functions(struct emuv_cupti_api *api, void *library)
 {
-#define FIND(name) emuv_inject_find(library, #name, &api->name);
+#define FIND(name) emuv_injected_find(library, #name, &api->name);
   EMUV_DRIVER_FUNCTIONS(FIND)
 #undef FIND
 }

@@ -314,7 +314,8 @@ static void write_nodes(struct entry *entry, bool all)
     emuv_trace_writer_graph_node(c->writer, &record);
     unknown += record.kind == EMUV_TRACE_NODE_LAUNCH && !graph->node[i].arguments_known;
   }
-  emuv_inject_gap(c->writer, EMUV_TRACE_GAP_NO_PARAMS, "nodes of a CUDA graph whose arguments are not known", unknown);
+  emuv_injected_gap(c->writer, EMUV_TRACE_GAP_NO_PARAMS, "nodes of a CUDA graph whose arguments are not known",
+                    unknown);
   if (graph->n == 0) { /* an empty graph: its launches are no gap */
     const struct emuv_trace_graph_node nothing = {
         .graph = graph->id, .node = 1, .nodes = 1, .kind = EMUV_TRACE_NODE_ORDER};

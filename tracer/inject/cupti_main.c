@@ -67,54 +67,54 @@ static void tick(void)
 static void write_summary(void)
 {
   const struct emuv_capture *const c = &emuv_capture;
-  emuv_inject_fact(c->writer, "capture_clock_width_ns", clock_width_ns);
-  emuv_inject_fact(c->writer, "capture_nested_correlations", c->correlations.nested);
-  emuv_inject_fact(c->writer, "capture_unknown_correlations", c->correlations.unknown);
-  emuv_inject_gap(c->writer, EMUV_TRACE_GAP_TIMESTAMP, "GPU times that cannot be right", c->bad_times);
-  emuv_inject_gap(c->writer, EMUV_TRACE_GAP_UNSUPPORTED, "allocation over one whose free was not seen", c->displaced);
+  emuv_injected_fact(c->writer, "capture_clock_width_ns", clock_width_ns);
+  emuv_injected_fact(c->writer, "capture_nested_correlations", c->correlations.nested);
+  emuv_injected_fact(c->writer, "capture_unknown_correlations", c->correlations.unknown);
+  emuv_injected_gap(c->writer, EMUV_TRACE_GAP_TIMESTAMP, "GPU times that cannot be right", c->bad_times);
+  emuv_injected_gap(c->writer, EMUV_TRACE_GAP_UNSUPPORTED, "allocation over one whose free was not seen", c->displaced);
 }
 
 /* The program is not waited for: launches that the device has not finished have no times. */
 static void close_trace(enum emuv_trace_status status, const char *text)
 {
-  emuv_inject_stop_ticking();
+  emuv_injected_stop_ticking();
   emuv_activity_set_clock(CLOCK_TRIES);
   emuv_activity_stop();
   emuv_capture.api.cuptiUnsubscribe(emuv_capture.subscriber);
-  if (!emuv_inject_turn_off()) return;
+  if (!emuv_injected_turn_off()) return;
   struct emuv_err err = {0};
   pthread_mutex_lock(&emuv_capture.lock);
   emuv_pending_settle();
   pthread_mutex_unlock(&emuv_capture.lock);
   write_summary();
-  if (emuv_trace_writer_close(emuv_capture.writer, status, emuv_inject_exit_status(), text, &err))
-    emuv_capture_say("%s: %s", emuv_inject_path(), err.text);
+  if (emuv_trace_writer_close(emuv_capture.writer, status, emuv_injected_exit_status(), text, &err))
+    emuv_capture_say("%s: %s", emuv_injected_path(), err.text);
 }
 
 static void finish(void)
 {
   emuv_recording_stop();
-  if (emuv_inject_is_on()) close_trace(EMUV_TRACE_STATUS_COMPLETE, NULL);
+  if (emuv_injected_is_on()) close_trace(EMUV_TRACE_STATUS_COMPLETE, NULL);
 }
 
 static void end_of_duration(void)
 {
-  if (emuv_inject_is_on()) close_trace(EMUV_TRACE_STATUS_STOPPED, "the duration ended");
+  if (emuv_injected_is_on()) close_trace(EMUV_TRACE_STATUS_STOPPED, "the duration ended");
 }
 
 static void arm(bool on)
 {
   emuv_calls_enable_work(emuv_capture.subscriber, on);
   if (emuv_activity_enable(on) == 0 && on)
-    emuv_inject_gap(emuv_capture.writer, EMUV_TRACE_GAP_TIMESTAMP, "no activity records: GPU times are missing", 1);
+    emuv_injected_gap(emuv_capture.writer, EMUV_TRACE_GAP_TIMESTAMP, "no activity records: GPU times are missing", 1);
 }
 
 static void write_process(void)
 {
   uint32_t cupti = 0;
-  emuv_inject_describe(emuv_capture.writer);
+  emuv_injected_describe(emuv_capture.writer);
   if (emuv_capture.api.cuptiGetVersion(&cupti) == CUPTI_SUCCESS)
-    emuv_inject_fact(emuv_capture.writer, "cupti_version", cupti);
+    emuv_injected_fact(emuv_capture.writer, "cupti_version", cupti);
 }
 
 /* Someone else holds CUPTI, or it does not work here: the trace says so and ends. */
@@ -125,7 +125,7 @@ static void give_up(const char *what, CUptiResult rc)
   emuv_capture_say("%s: %s%s; running without a trace", what, text ? text : "unknown error",
                    rc == CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED ? " (another tool in this process holds CUPTI)"
                                                                         : "");
-  emuv_inject_gap(emuv_capture.writer, EMUV_TRACE_GAP_SUBSCRIBER, text ? text : "CUPTI", 1);
+  emuv_injected_gap(emuv_capture.writer, EMUV_TRACE_GAP_SUBSCRIBER, text ? text : "CUPTI", 1);
   emuv_trace_writer_close(emuv_capture.writer, EMUV_TRACE_STATUS_STOPPED, 0, text, NULL);
 }
 
@@ -144,7 +144,7 @@ static int subscribe(void)
                            CUPTI_CBID_RESOURCE_STREAM_DESTROY_STARTING);
   api->cuptiEnableCallback(1, emuv_capture.subscriber, CUPTI_CB_DOMAIN_RESOURCE, CUPTI_CBID_RESOURCE_GRAPHNODE_CLONED);
   if (emuv_activity_start())
-    emuv_inject_gap(emuv_capture.writer, EMUV_TRACE_GAP_TIMESTAMP, "no activity records: GPU times are missing", 1);
+    emuv_injected_gap(emuv_capture.writer, EMUV_TRACE_GAP_TIMESTAMP, "no activity records: GPU times are missing", 1);
   emuv_recording_configure();
   emuv_capture.correlations.strict = emuv_window_is_set(&emuv_recording);
   emuv_recording_begin(emuv_capture.writer, arm, end_of_duration);
@@ -160,11 +160,11 @@ static void start(void)
     emuv_capture_say("%s; running without a trace%s%s", err.text, err.hint[0] ? ". " : "", err.hint);
     return;
   }
-  if (emuv_inject_open(&emuv_capture.writer)) return;
+  if (emuv_injected_open(&emuv_capture.writer)) return;
   write_process();
   emuv_blocks_open();
   if (subscribe()) return;
-  emuv_inject_begin(emuv_capture.writer, tick, TICK_MS, finish);
+  emuv_injected_begin(emuv_capture.writer, tick, TICK_MS, finish);
 }
 
 int InitializeInjection(void);

@@ -72,12 +72,12 @@ void emuv_capture_leave(void)
   atomic_fetch_sub(&users, 1);
 }
 
-bool emuv_inject_is_on(void)
+bool emuv_injected_is_on(void)
 {
   return atomic_load(&on);
 }
 
-bool emuv_inject_turn_off(void)
+bool emuv_injected_turn_off(void)
 {
   if (!atomic_exchange(&on, false)) return false;
   for (int ms = 0; ms < CLOSE_WAIT_MS && atomic_load(&users) > 0; ms++) {
@@ -89,7 +89,7 @@ bool emuv_inject_turn_off(void)
 
 /* ---- the file ---- */
 
-int emuv_inject_open(struct emuv_trace_writer **writer)
+int emuv_injected_open(struct emuv_trace_writer **writer)
 {
   const char *wanted = getenv("EMUV_TRACE_OUTPUT"), *limit = getenv("EMUV_TRACE_MAX_BYTES");
   const struct emuv_trace_writer_options options = {.max_bytes = limit ? strtoull(limit, NULL, 10) : 0};
@@ -104,7 +104,7 @@ int emuv_inject_open(struct emuv_trace_writer **writer)
   return rc;
 }
 
-const char *emuv_inject_path(void)
+const char *emuv_injected_path(void)
 {
   return trace_path;
 }
@@ -120,14 +120,14 @@ static void write_origin(struct emuv_trace_writer *w)
   emuv_trace_writer_flush(w, NULL);
 }
 
-void emuv_inject_fact(struct emuv_trace_writer *w, const char *key, uint64_t value)
+void emuv_injected_fact(struct emuv_trace_writer *w, const char *key, uint64_t value)
 {
   char text[32];
   snprintf(text, sizeof text, "%" PRIu64, value);
   emuv_trace_writer_environment(w, key, text);
 }
 
-void emuv_inject_gap(struct emuv_trace_writer *w, enum emuv_trace_gap_why why, const char *text, uint64_t count)
+void emuv_injected_gap(struct emuv_trace_writer *w, enum emuv_trace_gap_why why, const char *text, uint64_t count)
 {
   const struct emuv_trace_gap record = {
       .ns = emuv_capture_now_ns(), .why = why, .text = emuv_trace_writer_string(w, text), .count = count};
@@ -147,7 +147,7 @@ static void read_command(char *text, size_t size)
   text[n] = '\0';
 }
 
-void emuv_inject_describe(struct emuv_trace_writer *w)
+void emuv_injected_describe(struct emuv_trace_writer *w)
 {
   char command[4096], executable[PATH_MAX] = "";
   read_command(command, sizeof command);
@@ -161,7 +161,7 @@ void emuv_inject_describe(struct emuv_trace_writer *w)
   emuv_trace_writer_process(w, &record);
   write_origin(w);
   emuv_trace_writer_environment(w, "emuv_version", EMUV_VERSION "-" EMUV_GIT_REVISION);
-  emuv_inject_fact(w, "realtime_at_start_s", (uint64_t)time(NULL));
+  emuv_injected_fact(w, "realtime_at_start_s", (uint64_t)time(NULL));
 }
 
 /* ---- the background thread, fork, exit ---- */
@@ -204,7 +204,7 @@ static void start_ticking(void)
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void emuv_inject_stop_ticking(void)
+void emuv_injected_stop_ticking(void)
 {
   if (!ticker.started) return;
   pthread_mutex_lock(&ticker.lock);
@@ -223,7 +223,7 @@ static void in_child(void)
 static void (*at_exit)(void);
 static uint32_t exit_status;
 
-uint32_t emuv_inject_exit_status(void)
+uint32_t emuv_injected_exit_status(void)
 {
   return exit_status;
 }
@@ -235,7 +235,7 @@ static void exiting(int status, void *unused)
   at_exit();
 }
 
-void emuv_inject_begin(struct emuv_trace_writer *w, void (*tick)(void), unsigned tick_ms, void (*finish)(void))
+void emuv_injected_begin(struct emuv_trace_writer *w, void (*tick)(void), unsigned tick_ms, void (*finish)(void))
 {
   child_disowns = w;
   ticker.tick = tick;
@@ -249,7 +249,7 @@ void emuv_inject_begin(struct emuv_trace_writer *w, void (*tick)(void), unsigned
 
 /* ---- loading ---- */
 
-void emuv_inject_folder_of(const void *address, char *folder)
+void emuv_injected_folder_of(const void *address, char *folder)
 {
   Dl_info info;
   folder[0] = '\0';
@@ -259,7 +259,7 @@ void emuv_inject_folder_of(const void *address, char *folder)
   if (slash) *slash = '\0';
 }
 
-bool emuv_inject_find(void *library, const char *name, void *slot)
+bool emuv_injected_find(void *library, const char *name, void *slot)
 {
   void *symbol = dlsym(library, name);
   memcpy(slot, &symbol, sizeof symbol);

@@ -26,32 +26,32 @@ bool emuv_capture_enter(void);
 void emuv_capture_leave(void);
 /* Turns callbacks away and waits for those inside. False when it was off already, or when a callback does not return:
  * that costs the verdict, not the program. */
-bool emuv_inject_turn_off(void);
-bool emuv_inject_is_on(void);
+bool emuv_injected_turn_off(void);
+bool emuv_injected_is_on(void);
 
 /* Creates the file that EMUV_TRACE_OUTPUT names; says why not. EMUV_ERR_NODEV without a word when it names none. */
-int emuv_inject_open(struct emuv_trace_writer **writer);
+int emuv_injected_open(struct emuv_trace_writer **writer);
 /* The path of that file. */
-const char *emuv_inject_path(void);
+const char *emuv_injected_path(void);
 /* The process record, emuV's version, the time. */
-void emuv_inject_describe(struct emuv_trace_writer *w);
-void emuv_inject_fact(struct emuv_trace_writer *w, const char *key, uint64_t value);
+void emuv_injected_describe(struct emuv_trace_writer *w);
+void emuv_injected_fact(struct emuv_trace_writer *w, const char *key, uint64_t value);
 /* Nothing for count 0. */
-void emuv_inject_gap(struct emuv_trace_writer *w, enum emuv_trace_gap_why why, const char *text, uint64_t count);
+void emuv_injected_gap(struct emuv_trace_writer *w, enum emuv_trace_gap_why why, const char *text, uint64_t count);
 
 /* From here on records are taken; `tick` is called in a thread of its own every `tick_ms` while the capture is on, and
- * `finish` at exit, where it must call emuv_inject_stop_ticking. A forked child has the capture off and disowns the
+ * `finish` at exit, where it must call emuv_injected_stop_ticking. A forked child has the capture off and disowns the
  * writer. */
-void emuv_inject_begin(struct emuv_trace_writer *w, void (*tick)(void), unsigned tick_ms, void (*finish)(void));
+void emuv_injected_begin(struct emuv_trace_writer *w, void (*tick)(void), unsigned tick_ms, void (*finish)(void));
 /* What the program hands to exit(), as wait() gives it to a shell; 0 before. */
-uint32_t emuv_inject_exit_status(void);
+uint32_t emuv_injected_exit_status(void);
 /* Returns when the thread has ended. */
-void emuv_inject_stop_ticking(void);
+void emuv_injected_stop_ticking(void);
 
 /* The folder of the loaded object that holds the address; "" when not known. `folder` has PATH_MAX bytes. */
-void emuv_inject_folder_of(const void *address, char *folder);
+void emuv_injected_folder_of(const void *address, char *folder);
 /* Writes the address of a library's function to the pointer at *slot, as POSIX allows. False and NULL when it has
  * none. */
-bool emuv_inject_find(void *library, const char *name, void *slot);
+bool emuv_injected_find(void *library, const char *name, void *slot);
 
 #endif

@@ -224,11 +224,11 @@ static void write_gaps(struct emuv_pages_queue *q, const char *(*kernel_name)(ui
     for (uint32_t why = 1; why < EMUV_PAGES_WHYS; why++) {
       const char *name = kernel_name(kernel);
       snprintf(text, sizeof text, "%s: %s", name ? name : "?", why_texts[why]);
-      emuv_inject_gap(q->writer, EMUV_TRACE_GAP_UNSEEN, text, q->gaps[kernel][why]);
+      emuv_injected_gap(q->writer, EMUV_TRACE_GAP_UNSEEN, text, q->gaps[kernel][why]);
     }
-  emuv_inject_fact(q->writer, "capture_masked_pages", q->masked);
-  emuv_inject_gap(q->writer, EMUV_TRACE_GAP_UNSEEN, "pages of launches that were taken for finished", q->late);
-  emuv_inject_gap(q->writer, EMUV_TRACE_GAP_UNSUPPORTED, "allocation over one whose free was not seen", q->displaced);
+  emuv_injected_fact(q->writer, "capture_masked_pages", q->masked);
+  emuv_injected_gap(q->writer, EMUV_TRACE_GAP_UNSEEN, "pages of launches that were taken for finished", q->late);
+  emuv_injected_gap(q->writer, EMUV_TRACE_GAP_UNSUPPORTED, "allocation over one whose free was not seen", q->displaced);
 }
 
 void emuv_pages_queue_close(struct emuv_pages_queue *q, const char *(*kernel_name)(uint32_t id))

@@ -27,7 +27,7 @@ static void *open_beside_cudart(void)
   if (!cudart) cudart = dlopen("libcudart.so.12", RTLD_LAZY | RTLD_NOLOAD);
   void *symbol = cudart ? dlsym(cudart, "cudaGetDevice") : NULL;
   if (!symbol) return NULL;
-  emuv_inject_folder_of(symbol, folder);
+  emuv_injected_folder_of(symbol, folder);
   void *library = open_in(folder, "");
   if (!library) library = open_in(folder, "/../compute-sanitizer");
   return library;
@@ -39,7 +39,7 @@ static void *open_library(void)
   const char *given = getenv("EMUV_SANITIZER_LIBRARY");
   if (given && *given) return dlopen(given, RTLD_NOW);
   void *library = dlopen(library_name, RTLD_NOW | RTLD_NOLOAD);
-  emuv_inject_folder_of((const void *)&library_name, folder);
+  emuv_injected_folder_of((const void *)&library_name, folder);
   if (!library) library = open_in(folder, "");
   if (!library) library = dlopen(library_name, RTLD_NOW);
   if (!library) library = open_in(getenv("CUDA_HOME"), "/compute-sanitizer");
@@ -58,7 +58,7 @@ int emuv_sanitizer_load(struct emuv_sanitizer_api *api, struct emuv_err *err)
                               "nvidia-cuda-sanitizer-api), or add its folder to LD_LIBRARY_PATH");
   }
 #define FIND(name)                                                                                                     \
-  if (!emuv_inject_find(library, #name, &api->name)) missing = #name;
+  if (!emuv_injected_find(library, #name, &api->name)) missing = #name;
   EMUV_SANITIZER_FUNCTIONS(FIND)
 #undef FIND
   return missing ? emuv_err_set(err, EMUV_ERR_UNSUPPORTED, "this Sanitizer library has no %s", missing) : 0;

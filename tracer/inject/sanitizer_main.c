@@ -55,23 +55,23 @@ static void write_summary(void)
                                        .text = emuv_trace_writer_string(s->writer, "the log of pages was full")};
   emuv_pages_queue_close(&s->queue, emuv_sanitizer_kernel_name);
   if (drop.count) emuv_trace_writer_drop(s->writer, &drop);
-  emuv_inject_fact(s->writer, "capture_log_overflows", s->overflows);
-  emuv_inject_gap(s->writer, EMUV_TRACE_GAP_UNSEEN, "modules that could not be patched", s->unpatched_modules);
-  emuv_inject_gap(s->writer, EMUV_TRACE_GAP_UNSEEN, "contexts without a map of pages", s->contexts_failed);
+  emuv_injected_fact(s->writer, "capture_log_overflows", s->overflows);
+  emuv_injected_gap(s->writer, EMUV_TRACE_GAP_UNSEEN, "modules that could not be patched", s->unpatched_modules);
+  emuv_injected_gap(s->writer, EMUV_TRACE_GAP_UNSEEN, "contexts without a map of pages", s->contexts_failed);
 }
 
 static void finish(void)
 {
   struct emuv_sanitizer *const s = &emuv_sanitizer;
-  if (!emuv_inject_is_on()) return;
+  if (!emuv_injected_is_on()) return;
   emuv_sanitizer_complete_all();
-  emuv_inject_stop_ticking();
-  if (!emuv_inject_turn_off()) return;
+  emuv_injected_stop_ticking();
+  if (!emuv_injected_turn_off()) return;
   emuv_sanitizer_drain();
   struct emuv_err err = {0};
   write_summary();
-  if (emuv_trace_writer_close(s->writer, EMUV_TRACE_STATUS_COMPLETE, emuv_inject_exit_status(), NULL, &err))
-    emuv_capture_say("%s: %s", emuv_inject_path(), err.text);
+  if (emuv_trace_writer_close(s->writer, EMUV_TRACE_STATUS_COMPLETE, emuv_injected_exit_status(), NULL, &err))
+    emuv_capture_say("%s: %s", emuv_injected_path(), err.text);
 }
 
 /* Somebody else holds the API, or it does not work with this driver: the trace says so and ends. */
@@ -80,7 +80,7 @@ static int give_up(const char *what, SanitizerResult rc)
   const char *text = NULL;
   emuv_sanitizer.api.sanitizerGetResultString(rc, &text);
   emuv_capture_say("%s: %s; running without a trace", what, text ? text : "unknown error");
-  emuv_inject_gap(emuv_sanitizer.writer, EMUV_TRACE_GAP_SUBSCRIBER, text ? text : "Sanitizer", 1);
+  emuv_injected_gap(emuv_sanitizer.writer, EMUV_TRACE_GAP_SUBSCRIBER, text ? text : "Sanitizer", 1);
   emuv_trace_writer_close(emuv_sanitizer.writer, EMUV_TRACE_STATUS_STOPPED, 0, text, NULL);
   return EMUV_ERR_BUSY;
 }
@@ -119,13 +119,13 @@ static void start(void)
     emuv_capture_say("%s; running without a trace%s%s", err.text, err.hint[0] ? ". " : "", err.hint);
     return;
   }
-  if (emuv_inject_open(&s->writer)) return;
+  if (emuv_injected_open(&s->writer)) return;
   s->shift = page_shift();
   emuv_pages_queue_open(&s->queue, s->writer, s->shift);
-  emuv_inject_describe(s->writer);
-  emuv_inject_fact(s->writer, "page_bytes", UINT64_C(1) << s->shift);
+  emuv_injected_describe(s->writer);
+  emuv_injected_fact(s->writer, "page_bytes", UINT64_C(1) << s->shift);
   if (subscribe()) return;
-  emuv_inject_begin(s->writer, tick, TICK_MS, finish);
+  emuv_injected_begin(s->writer, tick, TICK_MS, finish);
 }
 
 int InitializeInjection(void);
