@@ -35,3 +35,10 @@ emuv_library(emuv-top-view INTERNAL
 if(CURSES_FOUND)
   emuv_program(emuv-top runtime/top/emuv_top.c emuv-top-view PkgConfig::CURSES)
 endif()
+
+# The conformance test of devices, for a machine with a GPU (tests/CMakeLists.txt builds it for this one).
+if(EMUV_TRUTH AND NOT EMUV_TESTS)
+  file(GLOB device_cases CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/conformance/devices_*.c)
+  emuv_program(test_devices tests/conformance/test_devices.c emuv-engine)
+  target_sources(test_devices PRIVATE ${device_cases})
+endif()

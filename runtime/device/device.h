@@ -9,6 +9,9 @@
  * caller runs them and publishes their progress with disk_done; the device's streams wait for them like for any other.
  * Reads and writes have a stream each because reads overtake writes there.
  *
+ * Once a device has failed (a GPU that fell off the bus), every call that can fail returns EMUV_ERR_IO, waits return,
+ * work that is left is given up, and close gives everything back.
+ *
  * No globals, no exits, no prints; several devices may be open in one process, and the calling thread's current CUDA
  * context is left as it was. One thread submits at a time; done, disk_done and fail may be called from any thread. */
 #ifndef EMUV_DEVICE_DEVICE_H
@@ -119,7 +122,8 @@ struct emuv_device_ops {
   const char *summary;
   /* EMUV_ERR_NODEV: no such device, no driver. Does not allocate. */
   int (*probe)(int index, struct emuv_device_info *info, struct emuv_err *err);
-  /* Allocates arena and streams. EMUV_ERR_NODEV, EMUV_ERR_NOMEM (device memory), EMUV_ERR_RANGE (page size). */
+  /* Allocates arena and streams. EMUV_ERR_NODEV, EMUV_ERR_NOMEM (device memory), EMUV_ERR_RANGE (page size, no pages or
+   * no frames). */
   int (*open)(const struct emuv_device_env *env, struct emuv_device **device, struct emuv_err *err);
   void (*close)(struct emuv_device *device); /* waits for all work; gives everything back */
   /* Host memory that copies run from at full speed: touched by several threads, then pinned. *pinned false: pinning was
@@ -128,17 +132,20 @@ struct emuv_device_ops {
                     struct emuv_err *err);
   void (*host_free)(struct emuv_device *device, void *memory);
   /* Puts n copies on EMUV_STREAM_UP, _STAGED or _DOWN as one piece of work; *seq is its number. Does not wait, except
-   * when too much is in flight. */
+   * when too much is in flight. EMUV_ERR_RANGE: outside the arena, or after work that was not submitted (also launch);
+   * EMUV_ERR_IO. A call that fails submits nothing: it may be tried again. */
   int (*copy)(struct emuv_device *device, enum emuv_stream stream, const struct emuv_copy *copies, uint32_t n,
               const struct emuv_after *after, uint64_t *seq, struct emuv_err *err);
   /* Puts a kernel on EMUV_STREAM_COMPUTE. With EMUV_MAPPING_REMAP it maps the pages first, which may wait. */
   int (*launch)(struct emuv_device *device, const struct emuv_kernel *kernel, const struct emuv_after *after,
                 uint64_t *seq, struct emuv_err *err);
-  /* Number of the last piece of work that has finished, all before it too. Cheap: reads memory. */
+  /* Number of the last piece of work that has finished, all before it too. Cheap: reads memory. When the device has
+   * failed, work that was given up counts as finished: wait tells. */
   uint64_t (*done)(struct emuv_device *device, enum emuv_stream stream);
   /* Work of a disk stream up to `seq` has finished: releases what waits for it. */
   void (*disk_done)(struct emuv_device *device, enum emuv_stream stream, uint64_t seq);
-  /* Blocks until `seq` has finished. Returns the error of the device if it has failed (EMUV_ERR_IO). */
+  /* Blocks until `seq` has finished. Returns the error of the device if it has failed (EMUV_ERR_IO); EMUV_ERR_RANGE when
+   * no such work was submitted. */
   int (*wait)(struct emuv_device *device, enum emuv_stream stream, uint64_t seq, struct emuv_err *err);
   /* Releases every wait for the disk, so that wait and close return: something outside the device has failed. */
   void (*fail)(struct emuv_device *device);
