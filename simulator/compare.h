@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `emuv-sim compare A B`: rows of two results databases joined on configuration. */
+/* `emuv-sim compare A [B]`: rows of results databases joined on configuration. */
 #ifndef EMUV_SIMULATOR_COMPARE_H
 #define EMUV_SIMULATOR_COMPARE_H
 

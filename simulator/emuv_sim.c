@@ -69,7 +69,7 @@ static const struct argp_child children[] = {{&emuv_arguments_argp, 0, NULL, 0},
 static const struct argp argp = {
     own_options,
     parse,
-    "SCENARIO.yaml\nTRACE.emuv\nmrc TRACE ...\ncompare A.sqlite B.sqlite",
+    "SCENARIO.yaml\nTRACE.emuv\nmrc TRACE ...\ncompare A.sqlite [B.sqlite]",
     "Simulates GPU work that does not fit in VRAM: tiers, page sizes, eviction and prefetch policies, strategies.\v"
     "Examples:\n"
     "  emuv-sim scenarios/llama70b.yaml\n"

@@ -48,15 +48,47 @@ run compare_more 0 "$sim" compare fewer.sqlite a.sqlite
 edit none.sqlite "UPDATE runs SET config_hash = 'other' || run_id"
 run compare_nothing 3 "$sim" compare a.sqlite none.sqlite
 
-# A prediction beside a measurement: faults are not compared; where both have both, like is compared with like.
-edit measured.sqlite "UPDATE runs SET kind = 'replay', total_s = total_s * 1.04, faults = 2000"
-status 0 "$sim" compare a.sqlite measured.sqlite --threshold 5
-has out '8 rows compared: 8 same, 0 faster, 0 worse; largest change +4.00%'
-run compare_measured 4 "$sim" compare a.sqlite measured.sqlite --threshold 3
-edit both.sqlite "CREATE TEMP TABLE m AS SELECT * FROM runs; UPDATE m SET kind = 'replay', run_id = 'm' || run_id, total_s = 9;
-  INSERT INTO runs SELECT * FROM m"
+# Predictions beside measurements, in two databases or in one; where both have both kinds, like is compared with like.
+edit measured.sqlite "UPDATE runs SET kind = 'replay', run_id = 'm' || run_id, total_s = 0.4, faults = 1001 WHERE policy = 'lru';
+  UPDATE runs SET kind = 'replay', run_id = 'm' || run_id, total_s = 0.625 WHERE policy = 'fifo';
+  UPDATE runs SET kind = 'replay', run_id = 'm' || run_id, total_s = 0.5, hits = hits + 1, h2d_bytes = 0 WHERE policy = 'mru';
+  UPDATE runs SET kind = 'replay', run_id = 'm' || run_id, total_s = NULL, status = 'a failure' WHERE policy = 'belady'"
+run compare_measured 0 "$sim" compare a.sqlite measured.sqlite
+edit both.sqlite "ATTACH 'measured.sqlite' AS m; INSERT INTO runs SELECT * FROM m.runs"
+run compare_measured 0 "$sim" compare both.sqlite
+run compare_measured 0 "$sim" compare measured.sqlite a.sqlite
 status 0 "$sim" compare both.sqlite both.sqlite
 has out '16 rows compared: 16 same'
+status 4 "$sim" compare both.sqlite --max-error 25%
+sqlite3 both.sqlite "DELETE FROM runs WHERE policy = 'belady'"
+status 0 "$sim" compare both.sqlite --max-error 25
+status 4 "$sim" compare both.sqlite --max-error 24.9
+status 4 "$sim" compare both.sqlite --exact
+has out 'faults, hits and bytes equal in 2'
+sqlite3 both.sqlite "DELETE FROM runs WHERE policy <> 'fifo'"
+status 0 "$sim" compare both.sqlite --exact --max-error 20
+has out '2 rows predicted and measured: error of the time 20.00% in the median, -20.00% at most'
+status 4 "$sim" compare both.sqlite both.sqlite --exact --max-error 19.9
+run compare_unmeasured 3 "$sim" compare a.sqlite
+status 0 "$sim" compare measured.sqlite a.sqlite --csv
+[ "$(wc -l <out)" -eq 9 ] || fail "CSV has $(wc -l <out) lines"
+head -n 1 out | grep -q '^run_id,.*,predicted_total_s,measured_total_s,.*,error_percent,counts$' || fail 'CSV columns'
+[ "$(grep -c ',25,faults$' out)" -eq 2 ] || fail 'CSV errors'
+has err '8 rows predicted and measured'
+status 0 "$sim" compare a.sqlite measured.sqlite --json
+if command -v python3 >/dev/null; then
+  python3 - <<'PY' || fail '--json is not what it should be'
+import json
+all = json.load(open("out"))
+rows, summary = all["rows"], all["summary"]
+assert len(rows) == 8 and summary["rows"] == 8 and summary["equal_counts"] == 2 and summary["without_time"] == 2
+assert abs(summary["median_error_percent"] - 20) < 1e-9 and abs(summary["largest_error_percent"] - 25) < 1e-9
+off = {r["policy"]: (r["error_percent"], r["counts"]) for r in rows}
+assert off["mru"] == (0, "hits h2d_bytes") and off["belady"] == (None, "")
+assert abs(off["fifo"][0] + 20) < 1e-9 and off["fifo"][1] == "equal"
+assert abs(off["lru"][0] - 25) < 1e-9 and off["lru"][1] == "faults"
+PY
+fi
 
 # Formats: data on stdout, the summary on stderr.
 status 4 "$sim" compare a.sqlite slower.sqlite --csv
@@ -78,7 +110,7 @@ fi
 
 # What cannot be compared.
 run compare_no_file 1 "$sim" compare a.sqlite nowhere.sqlite
-run compare_one 2 "$sim" compare a.sqlite
+run compare_one 2 "$sim" compare
 run compare_three 2 "$sim" compare a.sqlite a.sqlite a.sqlite
 run compare_threshold 2 "$sim" compare a.sqlite a.sqlite --threshold much
 run compare_text 3 "$sim" compare s.yaml a.sqlite
