@@ -42,3 +42,12 @@ if(EMUV_TRUTH AND NOT EMUV_TESTS)
   emuv_program(test_devices tests/conformance/test_devices.c emuv-engine)
   target_sources(test_devices PRIVATE ${device_cases})
 endif()
+
+# A benchmark for machines with a disk worth measuring; staged with EMUV_TRUTH.
+if(EMUV_TESTS OR EMUV_TRUTH)
+  add_executable(disk_bench ${CMAKE_SOURCE_DIR}/tests/gpu/disk_bench.c)
+  target_link_libraries(disk_bench PRIVATE emuv-engine emuv-options PkgConfig::JANSSON)
+endif()
+if(EMUV_TRUTH)
+  install(TARGETS disk_bench RUNTIME DESTINATION bin)
+endif()

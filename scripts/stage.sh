@@ -5,7 +5,7 @@
 #
 #   scripts/stage.sh [--tarball] [FOLDER]      FOLDER: default ./stage (emptied first)
 #
-# --tarball also writes emuv-VERSION-linux-x86_64.tar.gz (without trace_truth and test_devices, which are for checks on a GPU). $EMUV_BUILD_DIR: where to build (default build/stage).
+# --tarball also writes emuv-VERSION-linux-x86_64.tar.gz (without trace_truth, test_devices and disk_bench, which are for checks on a GPU). $EMUV_BUILD_DIR: where to build (default build/stage).
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
 tarball=no
@@ -84,7 +84,7 @@ if [ $tarball = yes ]; then
   version=$(sed -n 's/^#define EMUV_VERSION "\(.*\)"$/\1/p' "$build/generated/emuv_version.h")
   name=emuv-$version-linux-x86_64
   tar -C "$(dirname "$stage")" --transform "s,^$(basename "$stage"),$name," --exclude .emuv-stage \
-    --exclude trace_truth --exclude test_devices -czf "$name.tar.gz" "$(basename "$stage")"
+    --exclude trace_truth --exclude test_devices --exclude disk_bench -czf "$name.tar.gz" "$(basename "$stage")"
   echo "$name.tar.gz"
 else
   echo "$stage"
