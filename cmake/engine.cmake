@@ -21,8 +21,8 @@ if(NOT cuda_device EQUAL -1)
   target_compile_definitions(emuv-engine PUBLIC EMUV_HAVE_CUDA=1)
 endif()
 
-file(GLOB replay_program CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/runtime/replay/emuv_replay.c)
-if(replay_program)
+file(GLOB replay_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/runtime/replay/*.c)
+if(replay_sources)
   emuv_library(emuv-replay-library
     SOURCES runtime/replay
     LINK emuv-simulator emuv-engine)

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Kernels (calibrate.h): the gap between launches, reading of device memory and of host memory in place, the round trip
+ * of a demand fault, and what mapping pages costs. */
+#include "runtime/replay/calibrate_internal.h"
+
+static const double KERNEL_NS = 20000;
+static const uint64_t FAULT_BYTES = UINT64_C(2) << 20;
+static const uint64_t MAP_PAGES[EMUV_CALIBRATION_MAPS] = {UINT64_C(2) << 20, UINT64_C(16) << 20, UINT64_C(64) << 20};
+enum { N_LAUNCHES = 200, N_FAULTS = 20, MAP_FRAMES = 4, MAP_ROUNDS = 4 };
+
+static int launch(struct emuv_rig *rig, const struct emuv_kernel *kernel, const struct emuv_after *after, uint64_t *seq,
+                  struct emuv_err *err)
+{
+  return rig->ops->launch(rig->device, kernel, after, seq, err);
+}
+
+static int kernel_span(struct emuv_rig *rig, uint64_t seq, struct emuv_span *span, struct emuv_err *err)
+{
+  const int rc = rig->ops->wait(rig->device, EMUV_STREAM_COMPUTE, seq, err);
+  if (rc != 0) return rc;
+  if (rig->ops->span(rig->device, EMUV_STREAM_COMPUTE, seq, span)) return 0;
+  return emuv_err_set(err, EMUV_ERR_INTERNAL, "the device does not know when a kernel ran");
+}
+
+/* Nanoseconds between the end of a kernel and the start of the next, mean over kernels first to last. */
+static int gap_between(struct emuv_rig *rig, uint64_t first, uint64_t last, double *gap_ns, struct emuv_err *err)
+{
+  struct emuv_span before, span;
+  double sum = 0;
+  int rc = kernel_span(rig, last, &span, err);
+  if (rc == 0) rc = kernel_span(rig, first, &before, err);
+  for (uint64_t seq = first + 1; rc == 0 && seq <= last; seq++) {
+    rc = kernel_span(rig, seq, &span, err);
+    sum += span.start_ns - before.end_ns;
+    before = span;
+  }
+  *gap_ns = sum > 0 ? sum / (double)(last - first) : 0;
+  return rc;
+}
+
+static int measure_launch(void *arg, double *ns, struct emuv_err *err)
+{
+  struct emuv_rig *rig = arg;
+  const struct emuv_kernel kernel = {.duration_ns = KERNEL_NS};
+  const struct emuv_after after = {{0}};
+  uint64_t first = 0, last = 0;
+  int rc = 0;
+  for (uint32_t i = 0; rc == 0 && i < N_LAUNCHES; i++) rc = launch(rig, &kernel, &after, i == 0 ? &first : &last, err);
+  return rc != 0 ? rc : gap_between(rig, first, last, ns, err);
+}
+
+/* One kernel that reads everything, in VRAM or where it lies on the host. */
+static int measure_reading(struct emuv_rig *rig, bool in_place, double *rate, struct emuv_err *err)
+{
+  struct emuv_touch touches[EMUV_CALIBRATE_FRAMES];
+  for (uint32_t i = 0; i < EMUV_CALIBRATE_FRAMES; i++)
+    touches[i] = (struct emuv_touch){.page = i,
+                                     .frame = i,
+                                     .flags = EMUV_TOUCH_READ | (in_place ? EMUV_TOUCH_IN_PLACE : 0u),
+                                     .bytes = rig->page_bytes,
+                                     .host = in_place ? rig->host + i * rig->page_bytes : NULL};
+  const struct emuv_kernel kernel = {.touch = touches, .n_touches = EMUV_CALIBRATE_FRAMES};
+  const struct emuv_after after = {{0}};
+  struct emuv_span span;
+  uint64_t seq = 0;
+  int rc = launch(rig, &kernel, &after, &seq, err);
+  if (rc == 0) rc = kernel_span(rig, seq, &span, err);
+  if (rc == 0) *rate = span.end_ns > span.start_ns ? (double)rig->bytes / (span.end_ns - span.start_ns) * 1e9 : 0;
+  return rc;
+}
+
+static int measure_vram(void *arg, double *rate, struct emuv_err *err)
+{
+  return measure_reading(arg, false, rate, err);
+}
+
+static int measure_zero_copy(void *arg, double *rate, struct emuv_err *err)
+{
+  return measure_reading(arg, true, rate, err);
+}
+
+struct faults {
+  struct emuv_rig *rig;
+  double copy_ns, launch_ns; /* what a copy and a launch take anyhow */
+};
+
+/* Kernel, copy that waits for it, kernel that waits for the copy, and so on: what is beyond copies and launches. */
+static int measure_fault(void *arg, double *ns, struct emuv_err *err)
+{
+  const struct faults *f = arg;
+  struct emuv_rig *rig = f->rig;
+  const uint64_t bytes = FAULT_BYTES < rig->page_bytes ? FAULT_BYTES : rig->page_bytes;
+  const struct emuv_kernel kernel = {.duration_ns = KERNEL_NS};
+  struct emuv_after after = {{0}};
+  uint64_t first = 0, last = 0;
+  int rc = launch(rig, &kernel, &after, &first, err);
+  last = first;
+  for (uint32_t i = 0; rc == 0 && i < N_FAULTS; i++) {
+    const struct emuv_copy copy = emuv_rig_copy(rig, i * bytes, bytes);
+    after = (struct emuv_after){.seq[EMUV_STREAM_COMPUTE] = last};
+    uint64_t seq = 0;
+    rc = rig->ops->copy(rig->device, EMUV_STREAM_UP, &copy, 1, &after, &seq, err);
+    after = (struct emuv_after){.seq[EMUV_STREAM_UP] = seq};
+    if (rc == 0) rc = launch(rig, &kernel, &after, &last, err);
+  }
+  if (rc == 0) rc = gap_between(rig, first, last, ns, err);
+  *ns = *ns > f->copy_ns + f->launch_ns ? *ns - f->copy_ns - f->launch_ns : 0;
+  return rc;
+}
+
+/* What the h2d figures say of a copy of `bytes`. */
+static double copy_ns(const struct emuv_figures *h2d, uint64_t bytes)
+{
+  struct emuv_curve curve = {.n = h2d->n};
+  for (uint32_t i = 0; i < h2d->n; i++) {
+    curve.point[i].bytes = h2d->at[i].bytes;
+    curve.point[i].bytes_per_s = h2d->at[i].rate.value;
+  }
+  return h2d->n ? (double)bytes / emuv_curve_rate(&curve, bytes) * 1e9 : 0;
+}
+
+int emuv_calibrate_kernels(struct emuv_rig *rig, struct emuv_calibration *c, struct emuv_err *err)
+{
+  int rc = emuv_calibrate_repeat(measure_launch, rig, &c->launch, err);
+  if (rc == 0) rc = emuv_calibrate_repeat(measure_vram, rig, &c->vram, err);
+  if (rc == 0 && rig->pinned) rc = emuv_calibrate_repeat(measure_zero_copy, rig, &c->zero_copy, err);
+  const uint64_t bytes = FAULT_BYTES < rig->page_bytes ? FAULT_BYTES : rig->page_bytes;
+  struct faults faults = {rig, copy_ns(&c->h2d, bytes), c->launch.value};
+  return rc != 0 ? rc : emuv_calibrate_repeat(measure_fault, &faults, &c->fault, err);
+}
+
+/* The same frames under two sets of pages in turn, so that every launch unmaps and maps them all. */
+static int remap(struct emuv_rig *rig, uint32_t round, struct emuv_err *err)
+{
+  struct emuv_touch touches[MAP_FRAMES];
+  for (uint32_t i = 0; i < MAP_FRAMES; i++)
+    touches[i] =
+        (struct emuv_touch){.page = i + round % 2 * MAP_FRAMES, .frame = i, .flags = EMUV_TOUCH_READ, .bytes = 4096};
+  const struct emuv_kernel kernel = {.touch = touches, .n_touches = MAP_FRAMES};
+  const struct emuv_after after = {{0}};
+  uint64_t seq = 0;
+  const int rc = launch(rig, &kernel, &after, &seq, err);
+  return rc != 0 ? rc : rig->ops->wait(rig->device, EMUV_STREAM_COMPUTE, seq, err);
+}
+
+static int measure_maps(struct emuv_rig *rig, uint64_t page_bytes, struct emuv_calibration *c, struct emuv_err *err)
+{
+  double map[EMUV_CALIBRATE_REPETITIONS], unmap[EMUV_CALIBRATE_REPETITIONS];
+  struct emuv_device_costs before, now;
+  int rc = remap(rig, 0, err);
+  if (rc == 0) rc = remap(rig, 1, err);
+  rig->ops->costs(rig->device, &before);
+  for (uint32_t i = 0; rc == 0 && i < EMUV_CALIBRATE_REPETITIONS; i++) {
+    for (uint32_t round = 0; rc == 0 && round < MAP_ROUNDS; round++) rc = remap(rig, round, err);
+    rig->ops->costs(rig->device, &now);
+    if (now.maps == before.maps || now.unmaps == before.unmaps) return rc; /* the device has no such cost */
+    map[i] = (now.map_ns - before.map_ns) / (double)(now.maps - before.maps);
+    unmap[i] = (now.unmap_ns - before.unmap_ns) / (double)(now.unmaps - before.unmaps);
+    before = now;
+  }
+  if (rc != 0) return rc;
+  const uint32_t at = c->n_maps++;
+  c->maps[at].page_bytes = page_bytes;
+  c->maps[at].map = emuv_calibrate_figure(map, EMUV_CALIBRATE_REPETITIONS);
+  c->maps[at].unmap = emuv_calibrate_figure(unmap, EMUV_CALIBRATE_REPETITIONS);
+  return 0;
+}
+
+int emuv_calibrate_maps(const struct emuv_calibrate_options *o, struct emuv_calibration *c, struct emuv_err *err)
+{
+  for (size_t i = 0; i < EMUV_CALIBRATION_MAPS && MAP_PAGES[i] <= o->largest_copy; i++) {
+    struct emuv_rig rig = {.ops = o->device, .page_bytes = MAP_PAGES[i]};
+    const struct emuv_device_env env = {.index = o->device_index,
+                                        .page_bytes = MAP_PAGES[i],
+                                        .n_pages = 2 * MAP_FRAMES,
+                                        .n_frames = MAP_FRAMES,
+                                        .mapping = EMUV_MAPPING_REMAP};
+    struct emuv_err why;
+    if (rig.ops->open(&env, &rig.device, &why) != 0) {
+      emuv_calibrate_warn(c, "remapping was not measured: %.120s", why.text);
+      return 0;
+    }
+    const int rc = measure_maps(&rig, MAP_PAGES[i], c, err);
+    emuv_rig_close(&rig);
+    if (rc != 0) return rc;
+  }
+  return 0;
+}
