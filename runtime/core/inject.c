@@ -48,7 +48,7 @@ static const struct emuv_option keys[] = {
     FIELD("every", EMUV_OPTION_U64, every, "1", 1, 1e18, "at every Nth call"),
     FIELD("after", EMUV_OPTION_U64, after, "0", 0, 1e18, "not at the first N calls"),
     FIELD("times", EMUV_OPTION_U64, times, "1000000000000000000", 1, 1e18, "at most N times"),
-    FIELD("rate", EMUV_OPTION_DOUBLE, rate, "0", 0, 1, "at random: the share of the calls"),
+    FIELD("rate", EMUV_OPTION_DOUBLE, rate, "1", 0, 1, "at random: the share of the calls"),
     FIELD("seed", EMUV_OPTION_U64, seed, "0", 0, 0, "of what is chosen at random"),
     FIELD("for", EMUV_OPTION_TIME, delay_ns, "10ms", 0, 3.6e12, "how long slow I/O takes"),
 };
@@ -64,8 +64,11 @@ static int unknown(struct emuv_err *err, const char *what, const char *given, co
   for (size_t used = 0; *valid && used < sizeof list; valid++)
     used += (size_t)snprintf(list + used, sizeof list - used, " %s", *valid);
   (void)emuv_err_set(err, EMUV_ERR_USAGE, "unknown %s '%.48s'", what, given);
-  if (near) return emuv_err_hint(err, "did you mean '%s'?", near);
-  return emuv_err_hint(err, "known:%s", list);
+  if (near)
+    (void)emuv_err_hint(err, "did you mean '%s'?", near);
+  else
+    (void)emuv_err_hint(err, "known:%s", list);
+  return EMUV_ERR_USAGE;
 }
 
 /* One "key=value" or "once". */
@@ -97,7 +100,7 @@ static int parse_keys(struct rule *rule, char *text, struct emuv_err *err)
     int rc = parse_key(rule, key, err);
     if (rc != EMUV_OK) return rc;
   }
-  if (rule->rate > 0 && rule->every > 1)
+  if (rule->rate < 1 && rule->every > 1)
     return emuv_err_set(err, EMUV_ERR_USAGE, "'every' and 'rate' exclude each other");
   return EMUV_OK;
 }
@@ -171,7 +174,7 @@ static bool due(const struct rule *rule, uint64_t call)
 {
   struct emuv_rng rng;
   if (call <= rule->after) return false;
-  if (rule->rate <= 0) return (call - rule->after) % rule->every == 0;
+  if (rule->rate >= 1) return (call - rule->after) % rule->every == 0;
   numbers(rule, call, &rng);
   return emuv_rng_unit(&rng) < rule->rate;
 }
