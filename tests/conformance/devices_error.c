@@ -2,6 +2,9 @@
 /* Devices: what is refused, what fails on purpose, and that nothing hangs after it. */
 #include "tests/conformance/devices.h"
 
+#include <dirent.h>
+#include <inttypes.h>
+
 static const struct emuv_after at_once = {{0}};
 
 static int try_open(struct world *w)
@@ -193,12 +196,51 @@ static void lost(struct world *w)
   EXPECT(again == 0 && launched == 0);
 }
 
+static int count_files(void)
+{
+  int n = 0;
+  DIR *folder = opendir("/proc/self/fd");
+  while (folder && readdir(folder)) n++;
+  if (folder) closedir(folder);
+  return n;
+}
+
+/* Of addresses. */
+static uint64_t size_bytes(void)
+{
+  uint64_t pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (file && fscanf(file, "%" SCNu64, &pages) != 1) pages = 0;
+  if (file) fclose(file);
+  return pages * 4096;
+}
+
+/* Opening and closing leaves no files and no memory behind. What a driver keeps, it has after some rounds. */
+static void gives_back(struct world *w)
+{
+  enum { WARM = 5, ROUNDS = 30 };
+  uint64_t before = 0;
+  int files = 0;
+  w->env.n_frames = WORLD_PAGES;
+  for (int i = 0; i < WARM + ROUNDS; i++) {
+    if (i == WARM) before = size_bytes();
+    if (i == WARM) files = count_files();
+    EXPECT(world_open(w) == EMUV_OK);
+    EXPECT(put(w, 1, 0, WORLD_PAGES - 1));
+    world_close(w);
+  }
+  EXPECT(before > 0 && files > 3);
+  EXPECT(count_files() == files);
+  EXPECT(size_bytes() < before + ROUNDS * WORLD_PAGES * w->env.page_bytes * 2 / 3);
+}
+
 const struct device_case device_error_cases[] = {
     {"opens that are refused", refused_opens, true},
     {"calls that are refused", refused_calls, false},
     {"host memory", host_memory, false},
     {"the disk fails", disk_fails, false},
     {"closing with work in flight", closes_with_work, false},
+    {"closing gives everything back", gives_back, true},
     {"no memory, no pinning (injected)", no_memory, true},
     {"calls that fail once (injected)", failed_calls, true},
     {"the device is lost (injected)", lost, true},

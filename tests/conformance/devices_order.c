@@ -127,19 +127,20 @@ static void pieces(struct world *w)
   EXPECT(after.pieces - before.pieces >= 2 && after.pieces - before.pieces <= 2 * (uint64_t)n);
 }
 
-/* Pages that adjoin on both sides in one call, with another that does not. */
+/* Pages in one call that adjoin on both sides, in VRAM alone (2 to 3), on the host alone (9 to 10), or nowhere. */
 static void scattered_pages(struct world *w)
 {
-  struct emuv_copy copies[5];
-  static const uint32_t frames[] = {0, 1, 2, 6, 4}, slots[] = {0, 1, 2, 3, 9};
+  enum { N = 7 };
+  struct emuv_copy copies[N];
+  static const uint32_t frames[N] = {0, 1, 2, 3, 6, 7, 5}, slots[N] = {0, 1, 2, 9, 10, 11, 3};
   uint64_t seq;
-  for (uint32_t i = 0; i < 5; i++) {
+  for (uint32_t i = 0; i < N; i++) {
     fill(w, slot(w, slots[i]), i, 1);
     copies[i] = (struct emuv_copy){.frame = frames[i], .bytes = w->env.page_bytes, .host = slot(w, slots[i])};
   }
-  EXPECT(w->ops->copy(w->device, EMUV_STREAM_UP, copies, 5, &at_once, &seq, &w->err) == EMUV_OK);
+  EXPECT(w->ops->copy(w->device, EMUV_STREAM_UP, copies, N, &at_once, &seq, &w->err) == EMUV_OK);
   EXPECT(finish(w, EMUV_STREAM_UP, seq));
-  for (uint32_t i = 0; i < 5; i++) EXPECT(holds(w, get(w, frames[i]), i, 1));
+  for (uint32_t i = 0; i < N; i++) EXPECT(holds(w, get(w, frames[i]), i, 1));
 }
 
 static void lasts_as_asked(struct world *w)
