@@ -34,7 +34,6 @@ struct world {
   uint32_t in_vram[WORLD_MAX], in_ram[WORLD_MAX], in_slot[WORLD_MAX]; /* page + 1 of each frame; 0: free */
   uint32_t writes[WORLD_MAX];
   uint64_t seq;      /* the last kernel */
-  bool no_disk;      /* pages stay in RAM and VRAM */
   uint64_t up, down; /* pages */
   int rc;            /* of the first call that failed */
   struct emuv_err err;
@@ -49,13 +48,12 @@ static inline struct emuv_curve world_curve(double bytes_per_s)
 static inline void world_env(struct world *w, const char *disk, enum emuv_verify verify)
 {
   memset(w, 0, sizeof *w);
-  w->no_disk = !disk;
   w->env = (struct emuv_engine_env){.device = emuv_device_find("host"),
                                     .page_bytes = WORLD_PAGE,
                                     .n_pages = WORLD_PAGES,
                                     .vram_frames = WORLD_VRAM,
                                     .ram_frames = disk ? WORLD_RAM : WORLD_PAGES,
-                                    .bounce_frames = 2,
+                                    .bounce_frames = 8,
                                     .nvme_slots = disk ? WORLD_SLOTS : 0,
                                     .disk_path = disk,
                                     .verify = verify,
