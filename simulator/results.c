@@ -212,9 +212,14 @@ static void bind_TEXT(sqlite3_stmt *s, int at, const char *value)
   sqlite3_bind_text(s, at, value, -1, SQLITE_TRANSIENT);
 }
 
+#define UNKNOWN UINT64_MAX /* an integer that becomes NULL */
+
 static void bind_INTEGER(sqlite3_stmt *s, int at, uint64_t value)
 {
-  sqlite3_bind_int64(s, at, (int64_t)value);
+  if (value == UNKNOWN)
+    sqlite3_bind_null(s, at);
+  else
+    sqlite3_bind_int64(s, at, (int64_t)value);
 }
 
 /* NAN, "unknown", becomes NULL. */
@@ -236,6 +241,7 @@ static void bind_row(struct emuv_results *results, const struct emuv_result *r, 
   const struct emuv_config *c = r->config;
   const struct emuv_metrics *m = r->metrics;
   const struct emuv_workload *w = r->workload;
+  const struct emuv_measured *d = r->measured;
   sqlite3_stmt *s = results->insert;
   int at = 1;
 #define COLUMN(name, type, value) bind_##type(s, at++, value);

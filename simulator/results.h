@@ -28,11 +28,23 @@ struct emuv_results {
   char path[512];
 };
 
+/* How a row was measured (emuv-replay). */
+struct emuv_measured {
+  const char *device;  /* cuda host */
+  const char *mapping; /* table remap */
+  const char *verify;  /* full sample off */
+  const char *remark;  /* what had to be done without; "" = nothing */
+  double time_scale;   /* share of their recorded time that kernels and host took; 1 = all of it */
+  uint64_t kernels, checked_bytes, mismatches;
+  double map_s, unmap_s; /* host time in the driver's calls */
+};
+
 /* One row. Strings are borrowed for the call. */
 struct emuv_result {
   const struct emuv_config *config;
   const struct emuv_workload *workload; /* NULL when it could not be built */
   const struct emuv_metrics *metrics;   /* NULL when the run failed: its columns are NULL */
+  const struct emuv_measured *measured; /* NULL: predicted */
   const char *config_hash;              /* 32 hex digits */
   const char *kind;                     /* sim replay run */
   const char *status;                   /* "ok", or why there are no metrics */

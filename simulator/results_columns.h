@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The columns of table `runs`, each named once: COLUMN(name, type, value). TEXT values are strings (NULL allowed),
  * INTEGER int64_t, REAL double. `c` is the configuration, `m` the metrics (columns marked M are NULL without them), `w`
- * the workload, `r` the row. Included by results.c only. */
+ * the workload, `r` the row, `d` how it was measured (NULL: it was not). */
 /* clang-format off */
 COLUMN(run_id, TEXT, run_id)
 COLUMN(config_hash, TEXT, r->config_hash)
@@ -78,4 +78,14 @@ MCOLUMN(bound_disk_s, REAL, m->bound_disk_s)
 MCOLUMN(energy_j, REAL, m->energy_j >= 0 ? m->energy_j : NAN)
 MCOLUMN(tokens_per_j, REAL, m->energy_j > 0 ? (double)m->tokens / m->energy_j : NAN)
 MCOLUMN(plan, TEXT, m->plan)
+MCOLUMN(device, TEXT, d ? d->device : NULL)
+MCOLUMN(mapping, TEXT, d ? d->mapping : NULL)
+MCOLUMN(verify, TEXT, d ? d->verify : NULL)
+MCOLUMN(time_scale, REAL, d ? d->time_scale : NAN)
+MCOLUMN(kernels, INTEGER, d ? d->kernels : UNKNOWN)
+MCOLUMN(checked_bytes, INTEGER, d ? d->checked_bytes : UNKNOWN)
+MCOLUMN(mismatches, INTEGER, d ? d->mismatches : UNKNOWN)
+MCOLUMN(map_s, REAL, d ? d->map_s : NAN)
+MCOLUMN(unmap_s, REAL, d ? d->unmap_s : NAN)
+MCOLUMN(remark, TEXT, d ? d->remark : NULL)
 /* clang-format on */

@@ -66,6 +66,7 @@ static int open_pager(struct run *r, struct emuv_err *err)
                                .always_write_back = r->how->always_write_back,
                                .initial = r->program.initial,
                                .first_use = r->first_use,
+                               .bounce_frames = r->machine_run.bounce_frames,
                                .on_disk = r->on_disk,
                                .ram = &r->machine->ram,
                                .nvme = &r->machine->nvme};
@@ -130,6 +131,19 @@ static int find_homes(struct run *r, struct emuv_err *err)
   return emuv_keep_homes(&r->program, r->pinnable, ram > bounce ? ram - bounce : 0, group, r->on_disk, err);
 }
 
+/* More frames than pages change nothing. */
+static uint32_t useful_frames(const struct run *r, uint64_t bytes)
+{
+  uint32_t n = frames(bytes, r->how->page_bytes);
+  return n < r->program.n_pages ? n : r->program.n_pages;
+}
+
+static uint32_t bounce_frames(const struct run *r)
+{
+  uint32_t n = useful_frames(r, r->machine->bounce_bytes);
+  return r->machine->bounce_bytes && n < 2 ? 2 : n;
+}
+
 static int open_machine(struct run *r, struct emuv_err *err)
 {
   uint64_t page = r->how->page_bytes;
@@ -140,8 +154,9 @@ static int open_machine(struct run *r, struct emuv_err *err)
                                              .page_bytes = page,
                                              .coalesce_bytes = r->how->coalesce_bytes,
                                              .vram_frames = r->vram_frames,
-                                             .ram_frames = frames(r->c->ram, page),
-                                             .nvme_frames = frames(r->c->nvme, page),
+                                             .ram_frames = useful_frames(r, r->c->ram),
+                                             .bounce_frames = bounce_frames(r),
+                                             .nvme_frames = useful_frames(r, r->c->nvme),
                                              .fault_ns = r->how->fault_ns,
                                              .fault_batch_bytes = r->how->fault_batch_bytes};
   int rc = r->machine->ops->open(r->machine, &r->machine_run, err);

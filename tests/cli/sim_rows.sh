@@ -32,6 +32,8 @@ for db in mixed.sqlite h200.sqlite; do
   for column in $(sqlite3 $db "SELECT name FROM pragma_table_info('runs')"); do
     case $column in
       energy_j | tokens_per_j) empty="energy_j IS NULL AND hardware NOT IN ('rtx-4090', 'h200')" ;;
+      device | mapping | verify | time_scale | kernels | checked_bytes | mismatches | map_s | unmap_s | remark)
+        empty="kind = 'replay'" ;; # how a row was measured
       *) empty=1 ;;
     esac
     nulls=$(count $db "status = 'ok' AND $column IS NULL AND $empty")

@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# emuv-replay on the host device: for workloads of all kinds, policies, prefetchers, page sizes, little RAM and a disk, the
+# replay's faults, hits and bytes are those of the simulator, exactly, and no page is wrong.
+. "$EMUV_SOURCE/tests/cli/lib.sh"
+replay=$EMUV_BIN/emuv-replay
+tail -c +2 "$EMUV_SOURCE/tests/fuzz/corpus/trace/whole" >t.emuv # the first byte is the fuzzer's
+cat >tiny-model.yaml <<'YAML'
+layers: 2
+hidden: 128
+heads: 4
+kv_heads: 2
+head_dim: 32
+intermediate: 256
+vocab: 512
+experts: 4
+experts_per_token: 2
+YAML
+
+rows=0
+both() { # ROWS ARGUMENTS...: measures and predicts; every count of every row must be equal
+  want=$1
+  shift
+  rows=$((rows + want))
+  status 0 "$replay" "$@" --device host --time-scale 0 --with-sim -o both.sqlite -q
+  status 0 "$sim" compare both.sqlite
+  has out "faults, hits and bytes equal in $rows"
+}
+
+cat >cyclic.yaml <<'YAML'
+source: pattern
+pattern: {kind: cyclic, object: 64KiB, objects: 32, references: 64, write_ratio: 0.25}
+hardware: rtx-4090
+page_size: [16KiB, 64KiB]
+slice: 128KiB
+ram: 16MiB
+tokens: 3
+warmup: 1
+vram: 1MiB
+YAML
+both 2 cyclic.yaml --policy lru --prefetch none
+both 4 cyclic.yaml --policy lru --prefetch stride,oracle
+both 2 cyclic.yaml --policy lru --ram 512KiB --nvme "$tmp:4MiB"
+#TIGHT
+both 4 cyclic.yaml --set write=through,back --set pin=weights --ram 768KiB --nvme "$tmp:4MiB"
+both 8 cyclic.yaml --strategy resident,emuv --set plans=paging --ram 16MiB,1MiB --nvme "$tmp:4MiB"
+cat >zipf.yaml <<'YAML'
+source: pattern
+pattern: {kind: zipf, object: 48KiB, objects: 40, references: 100, write_ratio: 0.5}
+hardware: rtx-4090
+page_size: 16KiB
+slice: 64KiB
+ram: 512KiB
+nvme: 4MiB
+tokens: 2
+YAML
+both 4 zipf.yaml --nvme-path "$tmp" --policy lru,clock --vram 512KiB,640KiB
+cat >decode.yaml <<'YAML'
+model: tiny-model.yaml
+hardware: rtx-4090
+page_size: [16KiB, 128KiB]
+slice: 256KiB
+context: 64
+batch: 2
+tokens: 3
+prompt: 4
+ram: 64MiB
+vram: 1536KiB
+YAML
+both 2 decode.yaml --policy lru
+both 2 decode.yaml --ram 512KiB --nvme "$tmp:16MiB" --policy lru
+both 1 --trace t.emuv --hardware rtx-4070 --page-size 64KiB --vram 2MiB --policy lru --set slice=512KiB
+both 1 t.emuv --hardware rtx-4070 --page-size 64KiB --vram 2MiB --ram 1MiB --nvme "$tmp:16MiB" --mapping remap --set slice=512KiB
+
+# The rows say how they were measured; what is stored is not measured again.
+need sqlite3
+[ "$(count both.sqlite "kind = 'replay' AND status = 'ok' AND device = 'host' AND mismatches = 0 AND checked_bytes > 0")" -eq $rows ] ||
+  fail 'rows of the replay'
+[ "$(count both.sqlite "mapping = 'remap'")" -eq 1 ] || fail 'rows with --mapping remap'
+[ "$(count both.sqlite "kind = 'sim' AND device IS NULL AND checked_bytes IS NULL")" -eq $rows ] || fail 'rows of the simulator'
+status 0 "$replay" decode.yaml --policy lru --device host --time-scale 0 -o both.sqlite
+has err '2 rows: 0 measured, 2 stored before'
+left=$(find . -name '*.next' -o -name '*.tmp' -o -size +15M)
+[ -z "$left" ] || fail "left behind: $left"
+exit 0
