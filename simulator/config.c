@@ -59,6 +59,8 @@ static const char *const *pattern_names(void)
 #define LABEL(k, f, d, flags, h) {k, EMUV_OPTION_STRING, EMUV_OPTION_NO_HASH | (flags), AT(f), d, 0, 0, NULL, h}
 #define NAME(k, f, d, n, h) {k, EMUV_OPTION_NAME, 0, AT(f), d, 0, 0, n, h}
 #define CURVE(k, f, h) {k, EMUV_OPTION_CURVE, 0, AT(f), "", 0, 0, NULL, h}
+#define ADDED_TIME(k, f, h) {k, EMUV_OPTION_TIME, EMUV_OPTION_ADDED, AT(f), "0ns", 0, 1e9, NULL, h}
+#define ADDED_CURVE(k, f, h) {k, EMUV_OPTION_CURVE, EMUV_OPTION_ADDED, AT(f), "", 0, 0, NULL, h}
 // clang-format on
 
 static const struct emuv_option options[] = {
@@ -102,11 +104,17 @@ static const struct emuv_option options[] = {
     TIME("hw.launch", hw.launch, "1us", 1e9, "GPU time lost per kernel launch"),
     CURVE("hw.h2d", hw.h2d, "host to device by copy size, pinned memory"),
     CURVE("hw.d2h", hw.d2h, "device to host by copy size, pinned memory"),
+    ADDED_CURVE("hw.h2d_batched", hw.h2d_batched, "host to device by piece size in batches of 64 (none: one by one)"),
+    ADDED_CURVE("hw.d2h_batched", hw.d2h_batched, "device to host by piece size in batches of 64 (none: one by one)"),
     RATE("hw.duplex_rate", hw.duplex_rate, "0", "both directions at once, sum (0: both at full speed)"),
     RATE("hw.zero_copy_rate", hw.zero_copy_rate, "0", "kernels that read pinned host memory in place"),
     RATE("hw.pageable_rate", hw.pageable_rate, "0", "synchronous copies from pageable host memory"),
     TIME("hw.copy_sync", hw.copy_sync, "6.9us", 1e9, "fixed cost of one synchronous copy"),
     TIME("hw.fault", hw.fault, "10us", 1e9, "host cost of one batch of demand faults, software pager"),
+    ADDED_TIME("hw.kernel_gap", hw.kernel_gap, "GPU time lost between two kernels of a pager that runs one per slice"),
+    ADDED_TIME("hw.kernel_min", hw.kernel_min, "shortest time that such a kernel takes"),
+    ADDED_TIME("hw.kernel_host", hw.kernel_host, "host time to submit such a kernel"),
+    ADDED_TIME("hw.page_host", hw.page_host, "host time for each page that such a kernel uses"),
     TIME("hw.um_fault_batch", hw.um_fault_batch, "35us", 1e9, "unified memory: cost of one fault batch"),
     BYTES("hw.um_batch_bytes", hw.um_batch_bytes, "2MiB", 4 * KiB, GiB,
           "unified memory: bytes that one fault batch brings on a sequential scan"),

@@ -13,23 +13,26 @@ typedef char emuv_text[EMUV_OPTION_STRING_SIZE];
 
 /* Keys hw.*; presets in scenarios/hardware/NAME.yaml. Rates in bytes per second, times in nanoseconds. */
 struct emuv_hardware {
-  emuv_text preset;           /* hw.preset (also written `hardware: NAME`) */
-  emuv_text gpu;              /* marketing name */
-  emuv_text link;             /* "PCIe 4.0 x16" */
-  uint64_t vram;              /* bytes on the card */
-  double vram_rate;           /* peak memory bandwidth */
-  double vram_efficiency;     /* share of it that large streaming kernels reach, 0..1 */
-  double flops;               /* peak dense fp16/bf16 tensor FLOP/s (fp32 accumulate) */
-  double flops_efficiency;    /* share that large matrix products reach, 0..1 */
-  double launch;              /* GPU time lost per kernel launch (back-to-back kernels), ns */
-  struct emuv_curve h2d, d2h; /* pinned copies by size, one copy engine per direction */
-  double duplex_rate;         /* both directions together, sum */
-  double zero_copy_rate;      /* kernels reading pinned host memory in place */
-  double pageable_rate;       /* synchronous copies from pageable host memory */
-  double copy_sync;           /* fixed cost of one synchronous copy (copy + stream synchronise, small), ns */
-  double fault;               /* software pager: host cost of handling one demand fault batch, ns */
-  double um_fault_batch;      /* unified memory: one fault batch, ns */
-  uint64_t um_batch_bytes;    /* unified memory: bytes that one fault batch brings on a sequential scan */
+  emuv_text preset;                           /* hw.preset (also written `hardware: NAME`) */
+  emuv_text gpu;                              /* marketing name */
+  emuv_text link;                             /* "PCIe 4.0 x16" */
+  uint64_t vram;                              /* bytes on the card */
+  double vram_rate;                           /* peak memory bandwidth */
+  double vram_efficiency;                     /* share of it that large streaming kernels reach, 0..1 */
+  double flops;                               /* peak dense fp16/bf16 tensor FLOP/s (fp32 accumulate) */
+  double flops_efficiency;                    /* share that large matrix products reach, 0..1 */
+  double launch;                              /* GPU time lost per kernel launch (back-to-back kernels), ns */
+  struct emuv_curve h2d, d2h;                 /* pinned copies by size, one copy engine per direction */
+  struct emuv_curve h2d_batched, d2h_batched; /* the same for pieces of a batch of 64; n = 0: copies go one by one */
+  double duplex_rate;                         /* both directions together, sum */
+  double zero_copy_rate;                      /* kernels reading pinned host memory in place */
+  double pageable_rate;                       /* synchronous copies from pageable host memory */
+  double copy_sync;              /* fixed cost of one synchronous copy (copy + stream synchronise, small), ns */
+  double fault;                  /* software pager: host cost of handling one demand fault batch, ns */
+  double kernel_gap, kernel_min; /* emuv-replay's kernels, one per slice: time lost between two, shortest one; ns */
+  double kernel_host, page_host; /* host time to submit one, and for each page that it uses; ns */
+  double um_fault_batch;         /* unified memory: one fault batch, ns */
+  uint64_t um_batch_bytes;       /* unified memory: bytes that one fault batch brings on a sequential scan */
   struct emuv_curve nvme_read, nvme_write; /* by request size at the queue depth that the pager uses */
   double nvme_latency;                     /* one request, ns */
   double power_idle, power_busy;           /* board power, watts; 0 = no power model */

@@ -2,6 +2,10 @@
 /* The virtual machine; see machine_virtual.h. */
 #include "simulator/machine_virtual.h"
 
+#include <stdlib.h>
+
+enum { BATCH_BYTES = 8 << 20 }; /* the engine submits so much at once (engine.c) */
+
 /* `machine` is the first member. */
 static struct emuv_machine_virtual *self(struct emuv_machine *machine)
 {
@@ -13,13 +17,16 @@ static void open_tiers(struct emuv_machine_virtual *v)
   const struct emuv_machine_run *run = v->run;
   const struct emuv_hardware *hw = &run->config->hw;
   const struct emuv_tier_ops *model = emuv_tier_find("model");
-  v->machine.ram = (struct emuv_tier){.ops = model};
+  v->machine.ram = (struct emuv_tier){.ops = model, .schedule = v->link, .staging = v->staging};
   v->machine.ram.env = (struct emuv_tier_env){.page_bytes = run->page_bytes,
                                               .coalesce_bytes = run->coalesce_bytes,
                                               .read = hw->h2d,
                                               .write = hw->d2h,
+                                              .read_batched = hw->h2d_batched,
+                                              .write_batched = hw->d2h_batched,
+                                              .batch_bytes = BATCH_BYTES,
                                               .duplex_rate = hw->duplex_rate};
-  v->machine.nvme = (struct emuv_tier){.ops = model};
+  v->machine.nvme = (struct emuv_tier){.ops = model, .schedule = v->disk, .staging = v->staging};
   v->machine.nvme.env = (struct emuv_tier_env){.page_bytes = run->page_bytes,
                                                .coalesce_bytes = run->coalesce_bytes,
                                                .read = hw->nvme_read,
@@ -28,19 +35,34 @@ static void open_tiers(struct emuv_machine_virtual *v)
                                                .half_duplex = true};
 }
 
+static void virtual_close(struct emuv_machine *machine)
+{
+  struct emuv_machine_virtual *v = self(machine);
+  free(v->link);
+  free(v->disk);
+  free(v->staging);
+  emuv_machine_virtual_init(v);
+}
+
+static int open_disk(struct emuv_machine_virtual *v, struct emuv_err *err)
+{
+  if (!v->run->nvme_frames) return 0;
+  v->link = calloc(1, sizeof *v->link);
+  v->disk = calloc(1, sizeof *v->disk);
+  v->staging = calloc(v->run->program->n_pages + 1, 1);
+  if (v->link && v->disk && v->staging) return 0;
+  virtual_close(&v->machine);
+  return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", v->run->program->n_pages);
+}
+
 static int virtual_open(struct emuv_machine *machine, const struct emuv_machine_run *run, struct emuv_err *err)
 {
   struct emuv_machine_virtual *v = self(machine);
-  (void)err;
   v->run = run;
   emuv_timeline_init(&v->t, run->config);
-  open_tiers(v);
-  return 0;
-}
-
-static void virtual_close(struct emuv_machine *machine)
-{
-  self(machine)->run = NULL;
+  int rc = open_disk(v, err);
+  if (!rc) open_tiers(v);
+  return rc;
 }
 
 /* How long a channel has worked up to now: what is queued beyond belongs to the time to come. */
@@ -53,12 +75,21 @@ static double busy_until_now(const struct emuv_machine_virtual *v, const struct 
 
 static double link_busy_ns(const struct emuv_machine_virtual *v)
 {
-  return busy_until_now(v, &v->machine.ram.read);
+  const struct emuv_tier *ram = &v->machine.ram;
+  if (!v->link) return busy_until_now(v, &ram->read);
+  return ram->read.busy_ns + ram->staged.busy_ns - emuv_schedule_taken_after(v->link, v->t.gpu_ns);
 }
 
 static double disk_busy_ns(const struct emuv_machine_virtual *v)
 {
-  return busy_until_now(v, &v->machine.nvme.read) + busy_until_now(v, &v->machine.nvme.write);
+  const struct emuv_tier *nvme = &v->machine.nvme;
+  return v->disk ? nvme->read.busy_ns + nvme->write.busy_ns - emuv_schedule_taken_after(v->disk, v->t.gpu_ns) : 0;
+}
+
+/* Copies asked for from now on are another batch: those before have been submitted, so that nothing waits for them. */
+static void submit(struct emuv_machine_virtual *v)
+{
+  v->machine.ram.read.gathered_bytes = v->machine.ram.staged.gathered_bytes = v->machine.ram.write.gathered_bytes = 0;
 }
 
 static int virtual_step_begin(struct emuv_machine *machine, size_t step, struct emuv_err *err)
@@ -90,6 +121,7 @@ static int virtual_reach(struct emuv_machine *machine, uint32_t slice, double *s
 {
   struct emuv_machine_virtual *v = self(machine);
   (void)err;
+  submit(v);
   if (v->run->program->slices[slice].opens_op) emuv_timeline_issue(&v->t, op_of(v, slice));
   *start_ns = v->t.gpu_ns > v->t.issue_ns ? v->t.gpu_ns : v->t.issue_ns;
   return 0;
@@ -102,14 +134,34 @@ static double fault_cost(const struct emuv_machine_run *run, uint32_t faults)
   return run->fault_ns * (double)(batch ? (bytes + batch - 1) / batch : 1);
 }
 
+/* The host needs a while for each part, beside what the launch took when it was recorded. */
+static void issue_part(struct emuv_machine_virtual *v, const struct emuv_part *part)
+{
+  const struct emuv_hardware *hw = &v->run->config->hw;
+  double host = hw->kernel_host + hw->page_host * part->n_refs;
+  if (host <= 0) return;
+  if (v->t.issue_ns > v->submitted_ns) v->submitted_ns = v->t.issue_ns;
+  v->submitted_ns += host;
+  v->t.issue_ns = v->submitted_ns;
+}
+
+static double part_ns(const struct emuv_machine_virtual *v, const struct emuv_op *op, const struct emuv_part *part)
+{
+  const struct emuv_hardware *hw = &v->run->config->hw;
+  double kernel = emuv_timeline_kernel_ns(v->run->config, op) * part->share;
+  return (kernel > hw->kernel_min ? kernel : hw->kernel_min) + hw->kernel_gap;
+}
+
 static int virtual_run(struct emuv_machine *machine, const struct emuv_part *part,
                        const struct emuv_pager_outcome *outcome, double *end_ns, struct emuv_err *err)
 {
   struct emuv_machine_virtual *v = self(machine);
   const struct emuv_op *op = op_of(v, part->slice);
   (void)err;
+  submit(v);
+  issue_part(v, part);
   double ready = outcome->ready_ns + fault_cost(v->run, outcome->faults);
-  double kernel = emuv_timeline_kernel_ns(v->run->config, op) * part->share;
+  double kernel = part_ns(v, op, part);
   emuv_timeline_run(&v->t, ready, outcome->waits_for_nvme, kernel, 0);
   if (part->closes) emuv_timeline_finish(&v->t, op);
   *end_ns = v->t.gpu_ns;

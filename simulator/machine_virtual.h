@@ -4,6 +4,7 @@
 #ifndef EMUV_SIMULATOR_MACHINE_VIRTUAL_H
 #define EMUV_SIMULATOR_MACHINE_VIRTUAL_H
 
+#include "runtime/tier/schedule.h"
 #include "simulator/machine.h"
 #include "simulator/timeline.h"
 
@@ -11,6 +12,9 @@ struct emuv_machine_virtual {
   struct emuv_machine machine; /* what the loop is given */
   const struct emuv_machine_run *run;
   struct emuv_timeline t;
+  struct emuv_schedule *link, *disk;   /* with a disk */
+  uint8_t *staging;                    /* per page, with a disk: it has come from the disk and is to go up */
+  double submitted_ns;                 /* when the host has submitted the last part */
   double link_start_ns, disk_start_ns; /* time for which they had worked when the timed part began */
 };
 

@@ -15,21 +15,32 @@ struct emuv_tier_env {
   uint64_t page_bytes;
   uint64_t coalesce_bytes; /* adjacent pages are copied together up to this size; 0 = one copy per page */
   struct emuv_curve read, write;
-  double latency_ns;  /* added to each request before its bytes flow; does not occupy the channel */
-  double duplex_rate; /* both directions at once, sum, bytes per second; 0 = both at full speed */
-  bool half_duplex;   /* reads and writes share one channel (a disk) */
+  /* By size of the pieces of a batch of 64 (pages that adjoin in both memories are one piece); n = 0: no batches. */
+  struct emuv_curve read_batched, write_batched;
+  uint64_t batch_bytes; /* at most this much is one batch; 0 = any number */
+  double latency_ns;    /* added to each request before its bytes flow; does not occupy the channel */
+  double duplex_rate;   /* both directions at once, sum, bytes per second; 0 = both at full speed */
+  bool half_duplex;     /* reads and writes share one channel (a disk) */
 };
 
 /* One direction of a channel: requests are served in order. */
 struct emuv_channel {
   double free_ns, busy_ns;
   uint64_t bytes, requests;
+  uint64_t gathered_bytes; /* of the batch that the next request may still join; 0 = none */
 };
+
+struct emuv_schedule;
 
 struct emuv_tier {
   const struct emuv_tier_ops *ops;
   struct emuv_tier_env env;
   struct emuv_channel read, write;
+  /* Tier `model`, both NULL or both given. staged: reads of pages that have come from the disk for that (staging[page],
+   * shared with the disk's tier, which sets it), a queue of its own beside `read` on the same link. */
+  struct emuv_channel staged;
+  struct emuv_schedule *schedule; /* of the link up, of the disk: work that must wait lets other work go first */
+  uint8_t *staging;
   void *owner; /* real tiers: what they belong to */
 };
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The virtual tier in numbers: queues, latency, merged copies, one channel for both directions, a shared link. */
+#include "runtime/core/rng.h"
+#include "runtime/tier/schedule.h"
 #include "runtime/tier/tier.h"
 
 #include <setjmp.h>
@@ -111,6 +113,121 @@ static void test_a_shared_link(void **unused)
   check(down(&full, 2, 0), 2000);
 }
 
+/* Pages 0 .. n-1 in frames from `upper` and `lower` on, `step` apart. */
+static double moved_frames(struct emuv_tier *t, uint32_t n, uint32_t step, double earliest_ns)
+{
+  struct emuv_move moves[100];
+  struct emuv_err err = {0};
+  double done = -1;
+  for (uint32_t i = 0; i < n; i++)
+    moves[i] = (struct emuv_move){.page = i, .upper = 7 + step * i, .lower = 3 + step * i};
+  assert_int_equal(t->ops->read(t, moves, n, earliest_ns, &done, &err), 0);
+  return done;
+}
+
+/* A copy of 1000 bytes takes 1000 ns alone; 64 of them in a batch 64 x 520, so each after the first 32280/63. */
+static void test_batches(void **unused)
+{
+  (void)unused;
+  const double piece = (64 * 520.0 - 1000) / 63;
+  struct emuv_tier t = tier();
+  t.env.read_batched = (struct emuv_curve){.n = 2, .point = {{1000, 1000 / 520e-9}, {4000, 2e9}}};
+  check(moved_frames(&t, 1, 2, 0), 1000);
+  check(moved_frames(&t, 1, 2, 0), 1000 + piece); /* joins the batch */
+  t.read.gathered_bytes = 0;                      /* submitted */
+  check(moved_frames(&t, 64, 2, 10000), 10000 + 64 * 520);
+  assert_int_equal(t.read.requests, 66);
+  assert_true(t.read.busy_ns < 64 * 520 + 1000 + piece + 1e-6 && t.read.bytes == 66 * PAGE);
+  t = tier();
+  t.env.read_batched = (struct emuv_curve){.n = 1, .point = {{1000, 1000 / 520e-9}}};
+  t.env.batch_bytes = 3 * PAGE;
+  check(moved_frames(&t, 7, 2, 0), 3 * 1000 + 4 * piece); /* batches of 3, 3 and 1 */
+  t = tier();
+  t.env.read_batched = t.env.read;
+  check(moved_frames(&t, 8, 1, 0), 4000); /* adjoining in both memories: one piece */
+  assert_int_equal(t.read.requests, 1);
+  check(moved_frames(&t, 8, 1, 9000), 13000); /* pieces as large as that gain nothing from a batch */
+}
+
+static struct emuv_tier beside(struct emuv_tier t, struct emuv_schedule *schedule, uint8_t *staging)
+{
+  t.schedule = schedule;
+  t.staging = staging;
+  return t;
+}
+
+/* A page whose bytes come from the disk at 5000 leaves the link to others until then, and its books are exact. */
+static void test_pages_from_the_disk_hold_nobody_up(void **unused)
+{
+  (void)unused;
+  struct emuv_schedule link = {0}, device = {0};
+  uint8_t staging[100] = {0};
+  struct emuv_tier ram = beside(tier(), &link, staging), disk = beside(tier(), &device, staging);
+  disk.env.half_duplex = true;
+  disk.env.latency_ns = 4000;
+  double there = up(&disk, 1, 0);
+  check(there, 5000);
+  check(up(&ram, 1, there), 6000);
+  check(up(&ram, 3, 0), 3000); /* before it */
+  check(up(&ram, 3, 0), 7000); /* around it: 3000 to 5000, 6000 to 7000 */
+  check(up(&ram, 1, 0), 8000); /* after it */
+  check(ram.read.busy_ns, 7000);
+  check(ram.staged.busy_ns, 1000);
+  assert_int_equal(ram.read.bytes + ram.staged.bytes, 8 * PAGE);
+  check(emuv_schedule_taken_after(&link, 0), 8000);
+  check(emuv_schedule_taken_after(&link, 7500), 500);
+}
+
+/* A write that must wait until 9000 does not keep reads from the disk that can go at once. */
+static void test_a_disk_serves_who_is_ready(void **unused)
+{
+  (void)unused;
+  struct emuv_schedule device = {0};
+  struct emuv_tier disk = beside(tier(), &device, NULL);
+  disk.env.half_duplex = true;
+  check(down(&disk, 1, 9000), 10000);
+  check(up(&disk, 1, 0), 1000);
+  check(up(&disk, 1, 8500), 10500); /* half before, half after it */
+  check(down(&disk, 1, 0), 11500);  /* in order of the writes */
+  check(disk.read.busy_ns + disk.write.busy_ns, 4000);
+}
+
+/* Against a slow model: an array of the time units that are taken. */
+static void test_schedule(void **unused)
+{
+  (void)unused;
+  enum { UNITS = 4000 };
+  static bool taken[UNITS];
+  struct emuv_schedule s = {0};
+  struct emuv_rng rng;
+  emuv_rng_seed(&rng, 5);
+  for (int i = 0; i < 400; i++) {
+    uint32_t at = (uint32_t)emuv_rng_below(&rng, 2000), n = (uint32_t)emuv_rng_below(&rng, 8), left = n, end = at;
+    for (uint32_t u = at; left; u++)
+      if (!taken[u]) taken[u] = true, left--, end = u + 1;
+    check(emuv_schedule_take(&s, at, n), end);
+    for (uint32_t k = 0; k < s.n; k++) {
+      assert_true(s.busy[k].from_ns < s.busy[k].to_ns);
+      assert_true(k == 0 || s.busy[k - 1].to_ns < s.busy[k].from_ns);
+    }
+    uint32_t from = (uint32_t)emuv_rng_below(&rng, UNITS), after = 0;
+    for (uint32_t u = from; u < UNITS; u++) after += taken[u];
+    assert_true(emuv_schedule_taken_after(&s, from) == after);
+  }
+}
+
+/* More intervals than there is room for: time between old ones is given up, later work still fits. */
+static void test_a_full_schedule(void **unused)
+{
+  (void)unused;
+  struct emuv_schedule s = {0};
+  const int n = 2 * EMUV_SCHEDULE_INTERVALS;
+  for (int i = 0; i < n; i++) check(emuv_schedule_take(&s, 10.0 * i, 1), 10.0 * i + 1);
+  assert_true(s.n <= EMUV_SCHEDULE_INTERVALS);
+  check(emuv_schedule_take(&s, 10.0 * (n - 1), 10), 10.0 * n + 1);
+  assert_true(emuv_schedule_take(&s, 0, 5) >= 5 + n);
+}
+
 static void test_channel(void **unused)
 {
   (void)unused;
@@ -140,9 +257,17 @@ static void test_null_takes_no_time(void **unused)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_requests_queue),        cmocka_unit_test(test_latency_does_not_occupy),
-      cmocka_unit_test(test_neighbours_are_merged), cmocka_unit_test(test_a_disk_is_one_channel),
-      cmocka_unit_test(test_a_shared_link),         cmocka_unit_test(test_channel),
+      cmocka_unit_test(test_requests_queue),
+      cmocka_unit_test(test_latency_does_not_occupy),
+      cmocka_unit_test(test_neighbours_are_merged),
+      cmocka_unit_test(test_a_disk_is_one_channel),
+      cmocka_unit_test(test_a_shared_link),
+      cmocka_unit_test(test_batches),
+      cmocka_unit_test(test_pages_from_the_disk_hold_nobody_up),
+      cmocka_unit_test(test_a_disk_serves_who_is_ready),
+      cmocka_unit_test(test_schedule),
+      cmocka_unit_test(test_a_full_schedule),
+      cmocka_unit_test(test_channel),
       cmocka_unit_test(test_null_takes_no_time),
   };
   return cmocka_run_group_tests_name("tier model", tests, NULL, NULL);
