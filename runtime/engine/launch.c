@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UNIT = 16 };
+enum { UNIT = 16, SOON = 8 };
 
 struct launch {
   struct emuv_engine *e;
@@ -100,6 +100,14 @@ static int run(struct launch *l, uint32_t n, double duration_ns, struct emuv_err
   return rc ? rc : emuv_engine_submit(e, &kernel, &l->all, err);
 }
 
+/* What is known of a page that comes soon: it need not lie near the last one. */
+static void fetch_books(const struct emuv_engine *e, const struct emuv_use *use)
+{
+  __builtin_prefetch(&e->books.page[use->page], 1);
+  __builtin_prefetch(&e->books.vram[use->frame], 1);
+  __builtin_prefetch(&e->board.vram[use->frame], 1);
+}
+
 int emuv_engine_launch(struct emuv_engine *e, const struct emuv_use *use, uint32_t n, double duration_ns, uint64_t *seq,
                        struct emuv_err *err)
 {
@@ -113,7 +121,10 @@ int emuv_engine_launch(struct emuv_engine *e, const struct emuv_use *use, uint32
       if (use[i].write) note_write(e, &use[i]);
     return 0;
   }
-  for (uint32_t i = 0; i < n; i++) prepare(&l, &use[i], &e->touch[i]);
+  for (uint32_t i = 0; i < n; i++) {
+    if (i + SOON < n) fetch_books(e, &use[i + SOON]);
+    prepare(&l, &use[i], &e->touch[i]);
+  }
   return run(&l, n, duration_ns, err);
 }
 

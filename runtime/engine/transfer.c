@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+enum { SOON = 8 };
+
 static enum emuv_stream stream_of(int link)
 {
   return (enum emuv_stream)(EMUV_STREAM_UP + link);
@@ -145,6 +147,15 @@ static int copy_down(struct emuv_engine *e, const struct emuv_move *m, struct em
   return flush_if_large(e, LINK, err);
 }
 
+/* Marks and paths of a page that comes soon: neighbours need not lie in neighbouring frames. */
+static void fetch_books(const struct emuv_engine *e, const struct emuv_move *m)
+{
+  __builtin_prefetch(&e->board.vram[m->upper], 1);
+  __builtin_prefetch(&e->board.ram[m->lower], 1);
+  __builtin_prefetch(&e->books.vram[m->upper], 1);
+  __builtin_prefetch(&e->books.ram[m->lower], 1);
+}
+
 static int read_up(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
                    double *done_ns, struct emuv_err *err)
 {
@@ -152,6 +163,7 @@ static int read_up(struct emuv_tier *tier, const struct emuv_move *moves, uint32
   int rc = emuv_engine_check(e, err);
   *done_ns = earliest_ns;
   for (uint32_t i = 0; i < n && !rc; i++) {
+    if (i + SOON < n) fetch_books(e, &moves[i + SOON]);
     e->books.vram[moves[i].upper] = emuv_path_add(e->books.ram[moves[i].lower], EMUV_STEP_VRAM);
     if (!e->skim) rc = copy_up(e, &moves[i], err);
   }
@@ -165,6 +177,7 @@ static int write_down(struct emuv_tier *tier, const struct emuv_move *moves, uin
   int rc = emuv_engine_check(e, err);
   *done_ns = earliest_ns;
   for (uint32_t i = 0; i < n && !rc; i++) {
+    if (i + SOON < n) fetch_books(e, &moves[i + SOON]);
     e->books.ram[moves[i].lower] = emuv_path_add(e->books.vram[moves[i].upper], EMUV_STEP_RAM);
     if (!e->skim) rc = copy_down(e, &moves[i], err);
   }
