@@ -7,13 +7,17 @@
  * looking at a window of each ring's oldest ones cannot lock up. */
 #include "runtime/engine/disk_queue.h"
 
+#include "runtime/engine/thread.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
-enum { RING = 4096, WINDOW = 512, START_AT_ONCE = 64, FIRST_NAP_NS = 10000, LAST_NAP_NS = 160000, POLL_NS = 40000 };
+enum { RING = 4096, WINDOW = 512, START_AT_ONCE = 64, FIRST_NAP_NS = 10000, LAST_NAP_NS = 40000, POLL_NS = 40000 };
+enum { TIMER_SLACK_NS = 1000 }; /* naps that end when they should */
 
 enum state { PENDING, RUNNING, DONE };
 
@@ -277,6 +281,7 @@ static void nap(struct emuv_disk_queue *q)
 static void *serve(void *arg)
 {
   struct emuv_disk_queue *q = arg;
+  prctl(PR_SET_TIMERSLACK, (unsigned long)TIMER_SLACK_NS, 0, 0, 0);
   for (;;) {
     bool stopped = atomic_load(&q->stopped);
     look_at_streams(q);
@@ -315,7 +320,7 @@ int emuv_disk_queue_open(const struct emuv_disk_queue_env *env, struct emuv_disk
   pthread_cond_init(&q->work, NULL);
   pthread_cond_init(&q->progress, NULL);
   for (size_t i = 0; i < 2; i++) q->ring[i].entry = calloc(RING, sizeof(struct entry));
-  bool ok = q->ring[0].entry && q->ring[1].entry && !pthread_create(&q->thread, NULL, serve, q);
+  bool ok = q->ring[0].entry && q->ring[1].entry && !emuv_thread_start(&q->thread, serve, q);
   if (!ok) {
     free_queue(q);
     return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory or no thread for the disk's queue");

@@ -3,6 +3,7 @@
  * the disk. Scratch is used in two halves, so that one is made while the other is written. */
 #include "runtime/device/content.h"
 #include "runtime/engine/internal.h"
+#include "runtime/engine/thread.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -65,7 +66,7 @@ void emuv_engine_parallel(const struct emuv_engine *e, uint32_t n, void (*fn)(vo
   pthread_t thread[MAX_THREADS];
   int wanted = emuv_engine_threads(e) - 1, started = 0;
   if ((uint32_t)wanted >= n) wanted = n ? (int)n - 1 : 0;
-  while (started < wanted && !pthread_create(&thread[started], NULL, work, &team)) started++;
+  while (started < wanted && !emuv_thread_start(&thread[started], work, &team)) started++;
   work(&team); /* this thread too, alone if no other could be had */
   for (int i = 0; i < started; i++) pthread_join(thread[i], NULL);
 }
