@@ -97,4 +97,20 @@ static inline uint64_t emuv_set_at_most(const struct emuv_set *set, uint64_t x)
   return EMUV_SET_NONE;
 }
 
+/* The smallest member >= x, EMUV_SET_NONE if there is none. n: as given to emuv_set_init. */
+static inline uint64_t emuv_set_at_least(const struct emuv_set *set, uint64_t x, uint64_t n)
+{
+  for (unsigned k = 0; k < set->levels && x < n; k++) {
+    uint64_t high = set->level[k][x >> 6] & (~(uint64_t)0 << (x & 63));
+    if (high != 0) {
+      x = (x >> 6) << 6 | (uint64_t)__builtin_ctzll(high);
+      while (k-- > 0) x = x << 6 | (uint64_t)__builtin_ctzll(set->level[k][x]);
+      return x;
+    }
+    x = (x >> 6) + 1;
+    n = emuv_set_words(n);
+  }
+  return EMUV_SET_NONE;
+}
+
 #endif
