@@ -38,7 +38,7 @@ struct emuv_engine_link {
   uint64_t oldest; /* number of the oldest that is not known to have finished */
 };
 
-/* The copies whose data a kernel reads. */
+/* The copies whose data a kernel waits for; 0: none of that stream. */
 struct emuv_engine_launched {
   uint64_t seq, up, staged;
 };

@@ -89,12 +89,19 @@ int emuv_engine_submit(struct emuv_engine *e, const struct emuv_kernel *kernel, 
   return 0;
 }
 
+/* The copy whose data a kernel has to wait for; 0: it is there. */
+static uint64_t awaited(const struct launch *l, enum emuv_stream stream)
+{
+  uint64_t seq = l->data.seq[stream];
+  return seq > l->e->ops->done(l->e->device, stream) ? seq : 0;
+}
+
 static int run(struct launch *l, uint32_t n, double duration_ns, struct emuv_err *err)
 {
   struct emuv_engine *e = l->e;
   struct emuv_kernel kernel = {.touch = e->touch, .n_touches = n, .duration_ns = duration_ns};
   e->launched[l->seq % EMUV_ENGINE_HISTORY] = (struct emuv_engine_launched){
-      .seq = l->seq, .up = l->data.seq[EMUV_STREAM_UP], .staged = l->data.seq[EMUV_STREAM_STAGED]};
+      .seq = l->seq, .up = awaited(l, EMUV_STREAM_UP), .staged = awaited(l, EMUV_STREAM_STAGED)};
   for (int s = 0; s < EMUV_N_STREAMS; s++) emuv_scoreboard_later(&l->all.seq[s], l->data.seq[s]);
   int rc = emuv_engine_flush(e, err);
   return rc ? rc : emuv_engine_submit(e, &kernel, &l->all, err);
