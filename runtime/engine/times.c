@@ -13,20 +13,29 @@ static void count_one(struct emuv_engine_clock *c, const struct emuv_span *s)
   c->covered_ns = s->end_ns;
 }
 
+/* The next span of a stream that is known; false: none is left. */
+static bool next_span(struct emuv_engine *e, enum emuv_stream stream, uint64_t done, uint64_t *next,
+                      struct emuv_span *span)
+{
+  for (; *next <= done; ++*next)
+    if (e->ops->span(e->device, stream, *next, span)) return true;
+  return false;
+}
+
 static void count(struct emuv_engine *e, struct emuv_engine_clock *c, const enum emuv_stream *stream, int n)
 {
   struct emuv_span span[2];
   uint64_t done[2] = {0};
-  for (int i = 0; i < n; i++) done[i] = e->ops->done(e->device, stream[i]);
-  for (;;) {
-    int first = -1;
-    for (int i = 0; i < n; i++) {
-      while (c->next[i] <= done[i] && !e->ops->span(e->device, stream[i], c->next[i], &span[i])) c->next[i]++;
-      if (c->next[i] <= done[i] && (first < 0 || span[i].start_ns < span[first].start_ns)) first = i;
-    }
-    if (first < 0) return;
+  bool is_there[2] = {false};
+  for (int i = 0; i < n; i++) {
+    done[i] = e->ops->done(e->device, stream[i]);
+    is_there[i] = next_span(e, stream[i], done[i], &c->next[i], &span[i]);
+  }
+  while (is_there[0] || is_there[1]) {
+    int first = is_there[1] && (!is_there[0] || span[1].start_ns < span[0].start_ns);
     count_one(c, &span[first]);
     c->next[first]++;
+    is_there[first] = next_span(e, stream[first], done[first], &c->next[first], &span[first]);
   }
 }
 

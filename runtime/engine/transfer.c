@@ -55,6 +55,7 @@ static int flush_link(struct emuv_engine *e, int link, struct emuv_err *err)
   enum emuv_stream stream = stream_of(link);
   uint64_t seq = 0, bytes = b->bytes;
   if (!b->n) return 0;
+  if (e->queue) emuv_disk_queue_kick(e->queue); /* the device may wait for room, and that for the disk */
   int rc = e->ops->copy(e->device, stream, b->piece, b->n, &b->after, &seq, &why);
   b->n = 0;
   b->bytes = 0;

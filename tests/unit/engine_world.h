@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A world for an engine under test (device `host`): pages that wander at random between VRAM, RAM and disk, without a
+/* A world for an engine under test: pages that wander at random between VRAM, RAM and disk, without a
  * policy and without mercy. Frames that were just given up are filled again at once, so that every kind of overtaking
  * would be seen: as a page that is wrong when a kernel, an audit or emuv_engine_save reads it.
  *
@@ -44,11 +44,18 @@ static inline struct emuv_curve world_curve(double bytes_per_s)
   return (struct emuv_curve){.n = 1, .point = {{.bytes = WORLD_PAGE, .bytes_per_s = bytes_per_s}}};
 }
 
+/* The tests are for any device: $EMUV_TEST_DEVICE, else `host`. */
+static inline const struct emuv_device_ops *world_device(void)
+{
+  const char *name = getenv("EMUV_TEST_DEVICE");
+  return emuv_device_find(name ? name : "host");
+}
+
 /* Fills in what a test leaves open; disk: where, or NULL. */
 static inline void world_env(struct world *w, const char *disk, enum emuv_verify verify)
 {
   memset(w, 0, sizeof *w);
-  w->env = (struct emuv_engine_env){.device = emuv_device_find("host"),
+  w->env = (struct emuv_engine_env){.device = world_device(),
                                     .page_bytes = WORLD_PAGE,
                                     .n_pages = WORLD_PAGES,
                                     .vram_frames = WORLD_VRAM,

@@ -156,7 +156,7 @@ static int watch_copy(struct emuv_device *device, enum emuv_stream stream, const
 
 static void test_pieces_of_a_copy_are_apart(void **state)
 {
-  struct watch here = {.host = emuv_device_find("host")};
+  struct watch here = {.host = world_device()};
   struct world w;
   (void)state;
   here.ops = *here.host;
