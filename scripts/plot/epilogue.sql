@@ -4,7 +4,8 @@ CREATE TEMP TABLE shown AS SELECT * FROM rows_all WHERE run_id IN (SELECT run_id
 
 -- Settings that have no place in a figure (pinning, lookahead, seed, ...) do not make several points out of one.
 SELECT 'note', 'of rows that differ in what is not named, the best'
-WHERE EXISTS (SELECT 1 FROM shown WHERE kind = base_kind
+WHERE NOT EXISTS (SELECT 1 FROM pragma_table_info('panel') WHERE name = 'all_of_them')
+  AND EXISTS (SELECT 1 FROM shown WHERE kind = base_kind
               GROUP BY strategy, policy, prefetch, page_bytes, vram_gib, context_tokens, hardware HAVING count(*) > 1);
 SELECT 'set', 'unit', coalesce(min(work_unit), 'token') FROM shown;
 SELECT 'set', 'units', coalesce(min(CASE work_unit WHEN 'access' THEN 'accesses' ELSE work_unit || 's' END), 'tokens')

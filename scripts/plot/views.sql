@@ -107,3 +107,16 @@ FROM (SELECT *, max(vram_gib) OVER (PARTITION BY hardware, scenario, kind, model
                                     ram_bytes) AS most_gib FROM plot_rows)
 WHERE vram_gib = most_gib
 GROUP BY hardware, scenario, kind, model, data_types, context_tokens, batch, ram_bytes, strategy, vram_gib;
+
+-- Each measurement with the prediction of the same configuration: times of one work unit, the error of the prediction in
+-- percent of the measured time, and whether faults, hits and bytes are the same.
+CREATE VIEW IF NOT EXISTS plot_fidelity AS
+SELECT m.run_id, s.run_id AS predicted_run_id, m.scenario, m.kind, m.hardware, m.model, m.context_tokens, m.batch,
+       m.page_bytes, m.page, m.strategy, coalesce(m.policy, '') AS policy, m.prefetch, m.vram_gib,
+       b.total_s / b.tokens AS measured_s_per_token, a.total_s / a.tokens AS predicted_s_per_token,
+       100.0 * (a.total_s - b.total_s) / b.total_s AS error_percent,
+       a.faults IS b.faults AND a.hits IS b.hits AND a.h2d_bytes IS b.h2d_bytes AND a.d2h_bytes IS b.d2h_bytes
+         AND a.nvme_read_bytes IS b.nvme_read_bytes AND a.nvme_write_bytes IS b.nvme_write_bytes AS same_counts
+FROM plot_rows AS m JOIN plot_rows AS s ON s.config_hash = m.config_hash AND s.kind = 'sim' AND m.kind <> 'sim'
+JOIN runs AS a ON a.run_id = s.run_id JOIN runs AS b ON b.run_id = m.run_id
+WHERE a.tokens > 0 AND b.tokens > 0 AND b.total_s > 0;

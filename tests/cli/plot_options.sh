@@ -30,7 +30,7 @@ runs-plots/faults.svg' ] && [ ! -s err ] && [ ! -e runs-plots ] || fail "dry run
 "$plot" -v --format svg --where "hardware = 'h100' AND context_tokens = 2048" -o c runs.sqlite >out 2>err
 has err 'figure context does not apply: needs at least two context lengths'
 has err 'figure hardware does not apply: needs at least two machines'
-has err 'emuv-plot: 9 figures in c; 2 do not apply'
+has err 'emuv-plot: 9 figures in c; 3 do not apply'
 has c/throughput.svg 'scan-16g on h100'
 
 # One row alone is drawn too, in every figure that makes sense of it.
