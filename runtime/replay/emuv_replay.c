@@ -4,6 +4,7 @@
 #include "runtime/core/inject.h"
 #include "runtime/core/log.h"
 #include "runtime/core/progress.h"
+#include "runtime/core/status.h"
 #include "runtime/core/units.h"
 #include "runtime/replay/options.h"
 #include "runtime/replay/series.h"
@@ -110,6 +111,7 @@ static int measure(const struct emuv_replay_arguments *a, const struct emuv_scen
                    struct emuv_inject *inject, struct emuv_err *err)
 {
   struct show show = {.label = s->configs[0].scenario, .quiet = a->common.quiet > 0};
+  struct emuv_err no_status = {0};
   struct emuv_series_summary summary;
   struct emuv_series_options options = {.how = a->how,
                                         .repeat = a->repeat,
@@ -125,12 +127,15 @@ static int measure(const struct emuv_replay_arguments *a, const struct emuv_scen
                                         .arg = &show};
   options.how.inject = inject;
   options.how.stop = &interrupted;
+  if (emuv_status_create(&options.how.status, &no_status))
+    emuv_log(EMUV_LOG_WARNING, "emuv-top will not see this run: %s", no_status.text);
   options.how.on_damage = show_damage;
   signal(SIGPIPE, SIG_IGN);
   int rc = a->common.fresh ? emuv_results_forget(r, show.label, "replay", err) : 0;
   if (!rc) rc = emuv_series_run(s, r, &options, &summary, err);
   if (show.started) emuv_progress_finish(&show.progress);
   signal(SIGPIPE, SIG_DFL);
+  emuv_status_close(options.how.status);
   log_faults(inject);
   if (rc) return rc;
   log_summary(a, &summary, &show);

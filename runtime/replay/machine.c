@@ -4,6 +4,7 @@
 #include "runtime/replay/machine.h"
 
 #include "runtime/replay/pace.h"
+#include "runtime/replay/publish.h"
 #include "runtime/replay/resume.h"
 #include "simulator/timeline.h"
 
@@ -106,6 +107,7 @@ static int real_placed(struct emuv_machine *machine, struct emuv_err *err)
 {
   struct emuv_replay_machine *m = self(machine);
   m->placed = true;
+  emuv_publish(m, "filling");
   m->skimming = emuv_resume_first_step(m) > 0;
   int rc = m->skimming ? 0 : emuv_engine_fill(m->engine, m->run->pager, err);
   if (!rc) rc = warm_up(m, err);
@@ -183,13 +185,16 @@ static int start_clocks(struct emuv_replay_machine *m, size_t step, struct emuv_
 static int real_step_begin(struct emuv_machine *machine, size_t step, struct emuv_err *err)
 {
   struct emuv_replay_machine *m = self(machine);
+  m->step = step;
   if (m->skimming && step < emuv_resume_first_step(m)) return 0;
   int rc = m->skimming ? emuv_resume_load(m, err) : 0;
   if (rc) return rc;
   if (step == m->run->workload->warmup_steps || (m->skimming && step > m->run->workload->warmup_steps))
     emuv_engine_stats(m->engine, &m->start);
   m->skimming = false;
-  return m->started ? 0 : start_clocks(m, step, err);
+  if (m->started) return 0;
+  emuv_publish(m, "running");
+  return start_clocks(m, step, err);
 }
 
 static int host_issues(struct emuv_replay_machine *m, const struct emuv_op *op, struct emuv_err *err)
@@ -212,6 +217,7 @@ static int real_reach(struct emuv_machine *machine, uint32_t slice, double *star
   if (rc || m->skimming) return rc;
   rc = emuv_engine_tend(m->engine, m->run->pager, err);
   collect(m);
+  emuv_publish(m, NULL);
   if (!rc && m->run->program->slices[slice].opens_op) rc = host_issues(m, op_of(m, slice), err);
   emuv_engine_gate(m->engine, m->last_seq);
   *start_ns = m->issue_ns;
@@ -320,6 +326,7 @@ static int real_report(struct emuv_machine *machine, struct emuv_metrics *metric
   int rc = emuv_engine_drain(m->engine, err);
   if (!rc) rc = catch_up(m, err);
   emuv_engine_stats(m->engine, &stats);
+  emuv_publish(m, "checking");
   if (!rc && m->how->verify == EMUV_VERIFY_FULL) rc = emuv_engine_audit(m->engine, m->run->pager, &m->audited, err);
   if (!rc) rc = look_for_damage(m, err);
   if (!rc) rc = check_books(m, &stats, err);
@@ -328,6 +335,7 @@ static int real_report(struct emuv_machine *machine, struct emuv_metrics *metric
   emuv_engine_stats(m->engine, &stats); /* the audit's findings count, its copies do not */
   m->measured.mismatches = stats.mismatches + emuv_resume_sums(m)->mismatches;
   m->measured.checked_bytes = stats.checked_bytes + emuv_resume_sums(m)->checked_bytes;
+  emuv_publish(m, "done");
   return 0;
 }
 

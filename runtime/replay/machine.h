@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 struct emuv_resume;
+struct emuv_status_page;
 
 /* How rows are run; borrowed by the machine. */
 struct emuv_replay_how {
@@ -31,7 +32,8 @@ struct emuv_replay_how {
   double time_scale;     /* kernels, host and modelled links take this share of their time */
   bool stop_on_damage;   /* a wrong page ends the run */
   struct emuv_inject *inject;
-  const atomic_bool *stop; /* true: leave as soon as possible with EMUV_ERR_INTERRUPTED */
+  struct emuv_status_page *status; /* for emuv-top; may be NULL */
+  const atomic_bool *stop;         /* true: leave as soon as possible with EMUV_ERR_INTERRUPTED */
   void (*on_damage)(void *arg, const struct emuv_damage *damage);
   void (*on_step)(void *arg, size_t step); /* a step has been launched */
   void *arg;
@@ -60,6 +62,9 @@ struct emuv_replay_machine {
   double tail_ns, tail_at_ns;     /* what is left of a launch of many kernels, and when its last kernel is issued */
   uint64_t last_seq;              /* of the last kernel */
   bool opened, started, skimming, placed; /* placed: the tiers hold the data, as the pager wanted */
+  const char *phase;                      /* filling running checking done */
+  double opened_ns, published_ns;         /* status page */
+  size_t step;
   uint64_t damages, audited;
   struct emuv_measured measured; /* after the loop's report */
   char remark[512];

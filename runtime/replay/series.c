@@ -100,8 +100,10 @@ static int open_restore(struct series *s, struct emuv_err *err)
     return emuv_err_hint(err, "use it with the scenario or trace, the settings and the emuV that wrote it");
   }
   if (!*is_stored(s, i, emuv_checkpoint_head(s->restore)->key.repetition)) return 0;
-  emuv_checkpoint_close(s->restore); /* its row is done */
+  emuv_checkpoint_close(s->restore); /* its row is done: killed before the file could be removed */
   s->restore = NULL;
+  const char *own = s->options->checkpoint;
+  if (own && strcmp(own, s->options->restore) == 0) (void)unlink(own);
   return 0;
 }
 
