@@ -180,9 +180,13 @@ static int replay_into(const struct emuv_replay_arguments *a, const struct emuv_
 static int find_device(const struct emuv_replay_arguments *a, struct emuv_err *err)
 {
   struct emuv_device_info info = {.n_devices = 0};
+  if (!a->how.device) {
+    emuv_err_set(err, EMUV_ERR_NODEV, "this emuV was built without device cuda");
+    return emuv_err_hint(err, "--device host replays in host memory, with a modelled link");
+  }
   int rc = a->how.device->probe(a->how.gpu, &info, err);
   if (!rc) emuv_log(EMUV_LOG_DEBUG, "device %s: %s", a->how.device->name, info.name);
-  if (rc == EMUV_ERR_NODEV && err && !err->hint[0])
+  if (rc == EMUV_ERR_NODEV)
     emuv_err_hint(err, "--device host replays in host memory, with a modelled link");
   return rc;
 }

@@ -206,10 +206,6 @@ void emuv_replay_arguments_parse(int argc, char **argv, struct emuv_replay_argum
 int emuv_replay_arguments_check(const struct emuv_replay_arguments *a, const struct emuv_scenario *s,
                                 struct emuv_err *err)
 {
-  if (!a->how.device) {
-    emuv_err_set(err, EMUV_ERR_NODEV, "this emuV was built without device cuda");
-    return emuv_err_hint(err, "--device host replays in host memory, with a modelled link");
-  }
   for (size_t i = 0; i < s->n_configs; i++) {
     const struct emuv_config *c = &s->configs[i];
     struct emuv_plan plan;
@@ -255,10 +251,13 @@ static int list_faults(FILE *out, struct emuv_err *err)
 
 int emuv_replay_list(const char *what, FILE *out, struct emuv_err *err)
 {
+  static const char *const own[] = {"devices", "faults", NULL};
   if (strcmp(what, "devices") == 0) return list_devices(out, err);
   if (strcmp(what, "faults") == 0) return list_faults(out, err);
   int rc = emuv_list_print(what, out, err);
   if (rc != EMUV_ERR_USAGE || (err && strstr(err->hint, "did you mean"))) return rc;
+  const char *near = emuv_option_suggest_name(own, what);
+  if (near) return emuv_err_hint(err, "did you mean \"%s\"?", near);
   return emuv_err_hint(err,
                        "devices, faults, policies, prefetchers, tiers, sources, hardware, models, strategies or keys");
 }

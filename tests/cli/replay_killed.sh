@@ -21,6 +21,10 @@ tokens: 48
 YAML
 mkdir disk
 again() { "$replay" k.yaml --device host --time-scale 0.3 --nvme disk:8MiB --checkpoint k.ck --checkpoint-every 8 "$@"; }
+start() { # the program itself in the background, not a shell around it
+  "$replay" k.yaml --device host --time-scale 0.3 --nvme disk:8MiB --checkpoint k.ck --checkpoint-every 8 "$@" >out 2>err &
+  pid=$!
+}
 shared() { ls /dev/shm | wc -l; }
 counts() { sqlite3 "$1" "SELECT config_hash, steps, tokens, accesses, hits, faults, h2d_bytes, d2h_bytes, nvme_read_bytes,
   nvme_write_bytes, prefetch_issued, prefetch_used, evicted_pages, mismatches, status FROM runs WHERE kind = 'replay'"; }
@@ -39,8 +43,7 @@ done_runs=0 restored=0
 while read -r part; do
   restore=
   [ ! -e k.ck ] || restore='--restore k.ck'
-  again -o cut.sqlite $restore >out 2>err &
-  pid=$!
+  start -o cut.sqlite $restore
   sleep "$(awk -v ms="$took_ms" -v part="$part" 'BEGIN { printf "%.3f", ms / 1000 * part }')"
   kill -KILL $pid 2>/dev/null
   got=0
@@ -74,8 +77,7 @@ echo "$kills kills: $restored runs went on from a checkpoint, $done_runs ended i
 
 # One that surely goes on from a checkpoint, with what it tells.
 rm -f cut.sqlite*
-again -o cut.sqlite -q >out 2>err &
-pid=$!
+start -o cut.sqlite -q
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
   sleep 0.02
   [ ! -e k.ck ] || break
