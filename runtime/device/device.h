@@ -9,8 +9,8 @@
  * caller runs them and publishes their progress with disk_done; the device's streams wait for them like for any other.
  * Reads and writes have a stream each because reads overtake writes there.
  *
- * Once a device has failed (a GPU that fell off the bus), every call that can fail returns EMUV_ERR_IO, waits return,
- * work that is left is given up, and close gives everything back.
+ * Once a device has failed (a GPU that fell off the bus), every call that can fail returns EMUV_ERR_IO, work that is left
+ * is given up, waits return when nothing touches its memory any more, and close gives everything back.
  *
  * No globals, no exits, no prints; several devices may be open in one process, and the calling thread's current CUDA
  * context is left as it was. One thread submits at a time; done, disk_done and fail may be called from any thread. */

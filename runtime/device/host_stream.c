@@ -242,7 +242,8 @@ int host_stream_wait(struct emuv_device *device, enum emuv_stream stream, uint64
 {
   pthread_mutex_lock(&device->lock);
   bool submitted = is_disk(stream) || seq <= device->streams[stream].submitted;
-  while (submitted && finished(device, stream) < seq && !atomic_load(&device->lost)) wait_for_progress(device);
+  while (submitted && finished(device, stream) < seq && !(is_disk(stream) && atomic_load(&device->lost)))
+    wait_for_progress(device); /* also for work that is given up: nothing touches its memory any more after this */
   pthread_mutex_unlock(&device->lock);
   if (atomic_load(&device->lost)) return host_lost(err);
   if (!submitted) return emuv_err_set(err, EMUV_ERR_RANGE, "device host: no such work on stream %d", (int)stream);
