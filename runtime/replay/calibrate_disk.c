@@ -9,13 +9,19 @@
 static const uint64_t SIZES[] = {UINT64_C(64) << 10, UINT64_C(256) << 10, UINT64_C(1) << 20,
                                  UINT64_C(2) << 20,  UINT64_C(4) << 20,   UINT64_C(16) << 20};
 static const uint64_t LATENCY_BYTES = UINT64_C(1) << 20, MOST_BYTES = UINT64_C(4) << 30;
-enum { N_SIZES = sizeof SIZES / sizeof SIZES[0], DEPTH = 32, DISK_REPETITIONS = 3, LATENCY_REQUESTS = 64 };
+enum {
+  N_SIZES = sizeof SIZES / sizeof SIZES[0],
+  DEPTH = 32,
+  MAX_DEPTH = 64,
+  DISK_REPETITIONS = 3,
+  LATENCY_REQUESTS = 64
+};
 
 struct rig {
   struct emuv_disk *disk;
-  char *memory; /* DEPTH slots */
+  char *memory; /* `depth` slots */
   uint64_t slot_bytes;
-  uint32_t n_slots, next; /* next: slot of the next request */
+  uint32_t n_slots, depth, next; /* next: slot of the next request */
 };
 
 static int failed(const struct emuv_disk_result *result, struct emuv_err *err)
@@ -40,14 +46,14 @@ static int submit(struct rig *r, bool write, uint64_t place, struct emuv_err *er
 static int stream(struct rig *r, bool write, uint32_t depth, double seconds, uint32_t slots, double *rate,
                   struct emuv_err *err)
 {
-  struct emuv_disk_result results[DEPTH];
+  struct emuv_disk_result results[MAX_DEPTH];
   uint64_t sent = 0, done = 0;
   const double start = emuv_calibrate_now_ns();
   double now = start;
   int rc = 0;
   for (; rc == 0 && sent < depth; sent++) rc = submit(r, write, sent, err);
   while (rc == 0 && done < sent) {
-    const int64_t n = emuv_disk_poll(r->disk, results, DEPTH, 1000000000, err);
+    const int64_t n = emuv_disk_poll(r->disk, results, MAX_DEPTH, 1000000000, err);
     if (n < 0) return (int)n;
     now = emuv_calibrate_now_ns();
     const bool more = now - start < seconds * 1e9 || sent < slots;
@@ -61,22 +67,23 @@ static int stream(struct rig *r, bool write, uint32_t depth, double seconds, uin
   return rc;
 }
 
-static int open_rig(const struct emuv_calibrate_options *o, uint64_t slot_bytes, struct rig *r, struct emuv_err *err)
+static int open_rig(const struct emuv_calibrate_options *o, uint64_t slot_bytes, uint32_t depth, struct rig *r,
+                    struct emuv_err *err)
 {
   const uint64_t bytes = o->nvme_bytes < MOST_BYTES ? o->nvme_bytes : MOST_BYTES;
-  *r = (struct rig){.slot_bytes = slot_bytes, .n_slots = (uint32_t)(bytes / slot_bytes)};
+  *r = (struct rig){.slot_bytes = slot_bytes, .n_slots = (uint32_t)(bytes / slot_bytes), .depth = depth};
   const struct emuv_disk_env env = {
-      .path = o->nvme_path, .slot_bytes = slot_bytes, .n_slots = r->n_slots, .depth = DEPTH};
+      .path = o->nvme_path, .slot_bytes = slot_bytes, .n_slots = r->n_slots, .depth = depth};
   uint32_t reserved = 0;
   void *memory = NULL;
   int rc = emuv_disk_open(&env, &r->disk, err);
   if (rc == 0) rc = emuv_disk_reserve(r->disk, r->n_slots, &reserved, err);
-  if (rc == 0 && posix_memalign(&memory, 4096, DEPTH * slot_bytes) != 0)
-    rc = emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %d disk requests", DEPTH);
+  if (rc == 0 && posix_memalign(&memory, 4096, depth * slot_bytes) != 0)
+    rc = emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u disk requests", depth);
   if (rc != 0) return rc;
   r->memory = memory;
-  memset(memory, 0x5a, DEPTH * slot_bytes);
-  emuv_disk_register(r->disk, memory, DEPTH * slot_bytes);
+  memset(memory, 0x5a, depth * slot_bytes);
+  emuv_disk_register(r->disk, memory, depth * slot_bytes);
   return 0;
 }
 
@@ -92,7 +99,7 @@ static int measure_rate(const struct emuv_calibrate_options *o, struct rig *r, b
   double rates[DISK_REPETITIONS];
   int rc = 0;
   for (uint32_t i = 0; rc == 0 && i < DISK_REPETITIONS; i++)
-    rc = stream(r, write, DEPTH, o->disk_seconds, 0, &rates[i], err);
+    rc = stream(r, write, r->depth, o->disk_seconds, 0, &rates[i], err);
   if (rc != 0) return rc;
   out->at[out->n].bytes = r->slot_bytes;
   out->at[out->n++].rate = emuv_calibrate_figure(rates, DISK_REPETITIONS);
@@ -118,7 +125,7 @@ static int measure_size(const struct emuv_calibrate_options *o, struct rig *r, s
                         struct emuv_err *err)
 {
   double ignored = 0;
-  int rc = stream(r, true, DEPTH, 0, r->n_slots, &ignored, err); /* all blocks exist now */
+  int rc = stream(r, true, r->depth, 0, r->n_slots, &ignored, err); /* all blocks exist now */
   if (rc == 0) rc = measure_rate(o, r, true, &c->nvme_write, err);
   if (rc == 0) rc = measure_rate(o, r, false, &c->nvme_read, err);
   if (rc == 0 && (r->slot_bytes == LATENCY_BYTES || c->nvme_latency.n == 0))
@@ -135,11 +142,39 @@ int emuv_calibrate_disk(const struct emuv_calibrate_options *o, struct emuv_cali
                         "a disk is measured with %d requests of 64 KiB in flight: give 2 MiB or more", DEPTH);
   for (size_t i = 0; i < N_SIZES && DEPTH * SIZES[i] <= o->nvme_bytes; i++) {
     struct rig rig;
-    int rc = open_rig(o, SIZES[i], &rig, err);
+    int rc = open_rig(o, SIZES[i], DEPTH, &rig, err);
     if (rc == 0) rc = measure_size(o, &rig, c, err);
     close_rig(&rig);
     if (rc != 0) return rc;
   }
   if (c->disk.remark[0]) emuv_calibrate_warn(c, "disk: %.140s", c->disk.remark);
   return 0;
+}
+
+static int best_of(const struct emuv_calibrate_options *o, struct rig *r, bool write, double *best,
+                   struct emuv_err *err)
+{
+  struct emuv_figures f = {.n = 0};
+  const int rc = measure_rate(o, r, write, &f, err);
+  if (rc == 0 && f.at[0].rate.value > *best) *best = f.at[0].rate.value;
+  return rc;
+}
+
+int emuv_calibrate_disk_best(const struct emuv_calibrate_options *o, uint64_t slot_bytes, double *read, double *write,
+                             struct emuv_err *err)
+{
+  int rc = 0;
+  *read = *write = 0;
+  for (uint32_t depth = MAX_DEPTH; rc == 0 && depth >= 16; depth /= 2) {
+    struct rig rig;
+    double ignored = 0;
+    if (o->nvme_bytes / slot_bytes < depth) continue;
+    rc = open_rig(o, slot_bytes, depth, &rig, err);
+    if (rc == 0) rc = stream(&rig, true, depth, 0, rig.n_slots, &ignored, err);
+    if (rc == 0) rc = best_of(o, &rig, true, write, err);
+    if (rc == 0) rc = best_of(o, &rig, false, read, err);
+    close_rig(&rig);
+  }
+  if (rc == 0 && *read <= 0) rc = emuv_err_set(err, EMUV_ERR_RANGE, "the disk has room for less than 16 pages");
+  return rc;
 }

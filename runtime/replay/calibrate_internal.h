@@ -37,6 +37,9 @@ int emuv_calibrate_links(const struct emuv_calibrate_options *o, struct emuv_rig
                          struct emuv_err *err);
 int emuv_calibrate_pageable(const struct emuv_calibrate_options *o, struct emuv_calibration *c, struct emuv_err *err);
 
+/* The best of plain copies by size, bytes per second: up, down, and both at once (sum). */
+int emuv_calibrate_plain(struct emuv_rig *rig, uint64_t series_bytes, double *up, double *down, double *both,
+                         struct emuv_err *err);
 struct emuv_watch;
 /* Keeps the link busy and looks at the GPU meanwhile. */
 int emuv_calibrate_load(struct emuv_rig *rig, struct emuv_watch *watch, struct emuv_err *err);
@@ -47,6 +50,9 @@ int emuv_calibrate_maps(const struct emuv_calibrate_options *o, struct emuv_cali
 
 /* calibrate_disk.c */
 int emuv_calibrate_disk(const struct emuv_calibrate_options *o, struct emuv_calibration *c, struct emuv_err *err);
+/* The best of several depths with requests of slot_bytes, bytes per second. Uses the fields of *o about the disk. */
+int emuv_calibrate_disk_best(const struct emuv_calibrate_options *o, uint64_t slot_bytes, double *read, double *write,
+                             struct emuv_err *err);
 
 /* calibrate_watch.c: the state of an NVIDIA GPU through NVML, loaded at run time; left out where it is missing. */
 struct emuv_watch *emuv_watch_open(const struct emuv_device_ops *ops, int index);

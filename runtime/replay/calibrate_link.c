@@ -210,6 +210,27 @@ int emuv_calibrate_links(const struct emuv_calibrate_options *o, struct emuv_rig
   return rc != 0 ? rc : measure_pin(o, rig, c, err);
 }
 
+int emuv_calibrate_plain(struct emuv_rig *rig, uint64_t series_bytes, double *up, double *down, double *both,
+                         struct emuv_err *err)
+{
+  struct series s = {.rig = rig, .total = series_bytes, .batch = 1};
+  struct emuv_figure f;
+  int rc = 0;
+  *up = *down = *both = 0;
+  for (s.bytes = rig->page_bytes; rc == 0 && s.bytes * 64 > rig->page_bytes; s.bytes /= 4) {
+    s.stream = EMUV_STREAM_UP;
+    rc = emuv_calibrate_repeat(measure_series, &s, &f, err);
+    if (rc == 0 && f.value > *up) *up = f.value;
+    s.stream = EMUV_STREAM_DOWN;
+    if (rc == 0) rc = emuv_calibrate_repeat(measure_series, &s, &f, err);
+    if (rc == 0 && f.value > *down) *down = f.value;
+    s.stream = EMUV_STREAM_UP;
+    if (rc == 0) rc = emuv_calibrate_repeat(measure_duplex, &s, &f, err);
+    if (rc == 0 && f.value > *both) *both = f.value;
+  }
+  return rc;
+}
+
 /* Large copies, each with the wait for it. */
 static int measure_pageable(void *arg, double *rate, struct emuv_err *err)
 {

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Links (links.h). The scans go through a pager with LRU, which keeps nothing of a cyclic scan that is larger than
+ * VRAM:
+ *
+ *   up        pages are read: each comes up, none goes down
+ *   down      pages are written for the first time: none comes up, each goes down when its frame is needed
+ *   both      pages are read and written: each comes up and goes down
+ *   disk      homes on disk, RAM only passes pages on; read, and read and written
+ *
+ * Bytes and time are taken between two moments at which nothing is in flight. A disk that reads and writes at once is
+ * compared with the time that its bytes take at the best rates of each. */
+#include "runtime/replay/links.h"
+
+#include "runtime/core/units.h"
+#include "runtime/replay/calibrate_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t VRAM_BYTES = UINT64_C(2) << 30, DATA_BYTES = UINT64_C(8) << 30, SLICE_BYTES = UINT64_C(32) << 20,
+                      BOUNCE_BYTES = UINT64_C(512) << 20, PLAIN_COPY = UINT64_C(64) << 20,
+                      PLAIN_SERIES = UINT64_C(1) << 30;
+static const double NEEDED_LINK = 0.95, NEEDED_BOTH = 0.9, NEEDED_DISK = 0.9;
+enum { MIN_BOUNCE = 8, MAX_SLICE = 512 };
+
+struct scan {
+  const struct emuv_links_options *options;
+  uint64_t page_bytes, data_bytes;
+  bool on_disk, unborn;
+  uint32_t n_pages, vram_frames, slice_pages, next_slice;
+  struct emuv_engine *engine;
+  struct emuv_tier ram, nvme;
+  struct emuv_pager pager;
+  bool has_pager;
+  uint8_t *initial, *home; /* per page */
+};
+
+struct traffic {
+  double up, down, disk_read, disk_write; /* bytes */
+  double seconds;
+};
+
+static uint32_t bounce_of(const struct scan *s)
+{
+  const uint64_t n = BOUNCE_BYTES / s->page_bytes;
+  if (!s->on_disk) return MIN_BOUNCE;
+  return n < MIN_BOUNCE ? MIN_BOUNCE : n > s->n_pages ? s->n_pages : (uint32_t)n;
+}
+
+static int open_engine(struct scan *s, struct emuv_err *err)
+{
+  const struct emuv_links_options *o = s->options;
+  const struct emuv_engine_env env = {.device = o->device,
+                                      .device_index = o->device_index,
+                                      .mapping = o->mapping,
+                                      .page_bytes = s->page_bytes,
+                                      .n_pages = s->n_pages,
+                                      .vram_frames = s->vram_frames,
+                                      .ram_frames = s->on_disk ? 0 : s->n_pages,
+                                      .bounce_frames = bounce_of(s),
+                                      .nvme_slots = s->on_disk ? s->n_pages : 0,
+                                      .disk_path = s->on_disk ? o->nvme_path : NULL,
+                                      .verify = EMUV_VERIFY_OFF,
+                                      .threads = o->threads,
+                                      .up = o->up,
+                                      .down = o->down};
+  const int rc = emuv_engine_open(&env, &s->engine, err);
+  if (rc == 0) emuv_engine_tiers(s->engine, &s->ram, &s->nvme);
+  return rc;
+}
+
+static int open_pager(struct scan *s, struct emuv_err *err)
+{
+  s->initial = malloc(s->n_pages);
+  s->home = malloc(s->n_pages);
+  if (!s->initial || !s->home) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", s->n_pages);
+  memset(s->initial, s->unborn ? 0 : 1, s->n_pages);
+  memset(s->home, s->on_disk ? 1 : 0, s->n_pages);
+  const struct emuv_pager_env env = {.n_pages = s->n_pages,
+                                     .page_bytes = s->page_bytes,
+                                     .vram_frames = s->vram_frames,
+                                     .ram_frames = s->on_disk ? 0 : s->n_pages,
+                                     .nvme_frames = s->on_disk ? s->n_pages : 0,
+                                     .bounce_frames = bounce_of(s),
+                                     .policy = emuv_policy_find("lru"),
+                                     .initial = s->initial,
+                                     .on_disk = s->on_disk ? s->home : NULL,
+                                     .ram = &s->ram,
+                                     .nvme = s->on_disk ? &s->nvme : NULL};
+  const int rc = emuv_pager_init(&s->pager, &env, err);
+  s->has_pager = rc == 0;
+  return rc != 0 ? rc : emuv_engine_fill(s->engine, &s->pager, err);
+}
+
+static void close_scan(struct scan *s)
+{
+  emuv_engine_close(s->engine);
+  if (s->has_pager) emuv_pager_free(&s->pager);
+  free(s->initial);
+  free(s->home);
+}
+
+static int open_scan(struct scan *s, struct emuv_err *err)
+{
+  const struct emuv_links_options *o = s->options;
+  const uint64_t slice = SLICE_BYTES / s->page_bytes;
+  s->n_pages = (uint32_t)(s->data_bytes / s->page_bytes);
+  s->vram_frames = (uint32_t)(o->vram_bytes / s->page_bytes);
+  s->slice_pages = slice < 1 ? 1 : slice > MAX_SLICE ? MAX_SLICE : (uint32_t)slice;
+  if (s->slice_pages > s->vram_frames / 4) s->slice_pages = s->vram_frames / 4;
+  if (s->slice_pages == 0 || s->n_pages < 2 * s->vram_frames)
+    return emuv_err_set(err, EMUV_ERR_RANGE, "a scan needs VRAM for 4 pages or more, and data of twice VRAM or more");
+  int rc = open_engine(s, err);
+  if (rc == 0) rc = open_pager(s, err);
+  return rc;
+}
+
+/* One slice from page `first` on. */
+static int run_slice(struct scan *s, uint32_t first, bool read, bool write, struct emuv_err *err)
+{
+  struct emuv_use use[MAX_SLICE];
+  struct emuv_pager_outcome outcome;
+  const uint32_t n = s->n_pages - first < s->slice_pages ? s->n_pages - first : s->slice_pages;
+  uint64_t seq = 0;
+  int rc = emuv_pager_access(&s->pager, first, n, write, s->next_slice++, NULL, 0, &outcome, err);
+  for (uint32_t i = 0; i < n; i++)
+    use[i] = (struct emuv_use){.page = first + i,
+                               .frame = s->pager.vram_frame[first + i],
+                               .read = read,
+                               .write = write,
+                               .fresh = !read,
+                               .bytes = s->page_bytes};
+  if (rc == 0) rc = emuv_engine_launch(s->engine, use, n, 0, &seq, err);
+  return rc != 0 ? rc : emuv_engine_tend(s->engine, &s->pager, err);
+}
+
+static int pass(struct scan *s, uint32_t from, uint32_t to, bool read, bool write, struct emuv_err *err)
+{
+  int rc = 0;
+  for (uint32_t page = from; rc == 0 && page < to; page += s->slice_pages) rc = run_slice(s, page, read, write, err);
+  return rc;
+}
+
+/* What has been moved up to now; nothing is in flight afterwards. */
+static int take_stock(struct scan *s, struct traffic *t, struct emuv_err *err)
+{
+  struct emuv_engine_stats stats;
+  const int rc = emuv_engine_drain(s->engine, err);
+  emuv_engine_stats(s->engine, &stats);
+  *t = (struct traffic){.up = (double)stats.up_bytes,
+                        .down = (double)stats.down_bytes,
+                        .disk_read = (double)stats.disk_read_bytes,
+                        .disk_write = (double)stats.disk_write_bytes,
+                        .seconds = emuv_calibrate_now_ns() * 1e-9};
+  return rc;
+}
+
+static void subtract(struct traffic *t, const struct traffic *before)
+{
+  t->up -= before->up;
+  t->down -= before->down;
+  t->disk_read -= before->disk_read;
+  t->disk_write -= before->disk_write;
+  t->seconds -= before->seconds;
+}
+
+/* Passes in steady state, after one that does not count. */
+static int steady(struct scan *s, bool write, struct traffic *t, struct emuv_err *err)
+{
+  struct traffic start;
+  int rc = pass(s, 0, s->n_pages, true, write, err);
+  if (rc == 0) rc = take_stock(s, &start, err);
+  do {
+    if (rc == 0) rc = pass(s, 0, s->n_pages, true, write, err);
+  } while (rc == 0 && emuv_calibrate_now_ns() * 1e-9 - start.seconds < s->options->seconds);
+  if (rc == 0) rc = take_stock(s, t, err);
+  if (rc == 0) subtract(t, &start);
+  return rc;
+}
+
+/* Pages are born until VRAM is full; those after them push the first ones down. */
+static int down_alone(struct scan *s, struct traffic *t, struct emuv_err *err)
+{
+  struct traffic start;
+  const uint32_t full = s->vram_frames / s->slice_pages * s->slice_pages;
+  int rc = pass(s, 0, full, false, true, err);
+  if (rc == 0) rc = take_stock(s, &start, err);
+  if (rc == 0) rc = pass(s, full, s->n_pages, false, true, err);
+  if (rc == 0) rc = take_stock(s, t, err);
+  if (rc == 0) subtract(t, &start);
+  return rc;
+}
+
+struct table {
+  struct emuv_links_row *rows;
+  uint32_t n;
+};
+
+static void add_row(struct table *t, const char *what, uint64_t page_bytes, double plain, double engine, double needed)
+{
+  t->rows[t->n++] = (struct emuv_links_row){what, page_bytes, plain, engine, needed};
+}
+
+struct plain {
+  double up, down, both;
+};
+
+static int measure_plain(const struct emuv_links_options *o, struct plain *p, struct emuv_err *err)
+{
+  const struct emuv_calibrate_options c = {
+      .device = o->device, .device_index = o->device_index, .up = o->up, .down = o->down, .threads = o->threads};
+  struct emuv_rig rig;
+  const uint64_t most = o->vram_bytes / EMUV_CALIBRATE_FRAMES;
+  const uint64_t copy = most < PLAIN_COPY ? most : PLAIN_COPY;
+  int rc = emuv_rig_open(&c, copy, NULL, &rig, err);
+  if (rc != 0) return rc;
+  rc = emuv_calibrate_plain(&rig, copy < PLAIN_COPY ? 16 * copy : PLAIN_SERIES, &p->up, &p->down, &p->both, err);
+  emuv_rig_close(&rig);
+  return rc;
+}
+
+static int measure_link(const struct emuv_links_options *o, const struct plain *p, uint64_t page_bytes,
+                        struct table *table, struct emuv_err *err)
+{
+  struct scan s = {.options = o, .page_bytes = page_bytes, .data_bytes = o->data_bytes}, born = s;
+  struct traffic up = {0}, both = {0}, down = {0};
+  born.unborn = true;
+  int rc = open_scan(&s, err);
+  if (rc == 0) rc = steady(&s, false, &up, err);
+  if (rc == 0) rc = steady(&s, true, &both, err);
+  close_scan(&s);
+  if (rc == 0) {
+    rc = open_scan(&born, err);
+    if (rc == 0) rc = down_alone(&born, &down, err);
+    close_scan(&born);
+  }
+  if (rc != 0) return rc;
+  add_row(table, "host to device", page_bytes, p->up, up.up / up.seconds, NEEDED_LINK);
+  add_row(table, "device to host", page_bytes, p->down, down.down / down.seconds, NEEDED_LINK);
+  add_row(table, "both at once, of both alone", page_bytes, p->up + p->down, (both.up + both.down) / both.seconds,
+          NEEDED_BOTH);
+  add_row(table, "both at once, of both plain", page_bytes, p->both, (both.up + both.down) / both.seconds, NEEDED_BOTH);
+  return 0;
+}
+
+static int measure_disk(const struct emuv_links_options *o, uint64_t page_bytes, struct table *table,
+                        struct emuv_err *err)
+{
+  const struct emuv_calibrate_options c = {
+      .nvme_path = o->nvme_path, .nvme_bytes = o->nvme_bytes, .disk_seconds = o->seconds / 4};
+  struct scan s = {.options = o, .page_bytes = page_bytes, .data_bytes = o->nvme_bytes, .on_disk = true};
+  struct traffic read = {0}, both = {0};
+  double best_read = 0, best_write = 0;
+  int rc = emuv_calibrate_disk_best(&c, page_bytes, &best_read, &best_write, err);
+  if (rc != 0) return rc;
+  rc = open_scan(&s, err);
+  if (rc == 0) rc = steady(&s, false, &read, err);
+  if (rc == 0) rc = steady(&s, true, &both, err);
+  close_scan(&s);
+  if (rc != 0) return rc;
+  const double moved = both.disk_read + both.disk_write;
+  const double least_s = both.disk_read / best_read + both.disk_write / best_write;
+  add_row(table, "disk to device", page_bytes, best_read, read.disk_read / read.seconds, NEEDED_DISK);
+  add_row(table, "disk, reads and writes", page_bytes, moved / least_s, moved / both.seconds, NEEDED_DISK);
+  return 0;
+}
+
+static int complete(struct emuv_links_options *o, struct emuv_err *err)
+{
+  if (o->vram_bytes == 0) o->vram_bytes = VRAM_BYTES;
+  if (o->data_bytes == 0) o->data_bytes = DATA_BYTES;
+  if (o->seconds <= 0) o->seconds = 1;
+  if (o->n_pages == 0) {
+    o->n_pages = 2;
+    o->page_bytes[0] = UINT64_C(2) << 20;
+    o->page_bytes[1] = UINT64_C(16) << 20;
+  }
+  if (o->n_pages > EMUV_LINKS_PAGES)
+    return emuv_err_set(err, EMUV_ERR_RANGE, "links are measured with %d page sizes at most", EMUV_LINKS_PAGES);
+  return 0;
+}
+
+int emuv_links_measure(const struct emuv_links_options *options, struct emuv_links_row rows[EMUV_LINKS_ROWS],
+                       uint32_t *n, struct emuv_err *err)
+{
+  struct emuv_links_options o = *options;
+  struct table table = {.rows = rows};
+  struct plain plain;
+  int rc = complete(&o, err);
+  if (rc == 0) rc = measure_plain(&o, &plain, err);
+  for (uint32_t i = 0; rc == 0 && i < o.n_pages; i++) {
+    rc = measure_link(&o, &plain, o.page_bytes[i], &table, err);
+    if (rc == 0 && o.nvme_path) rc = measure_disk(&o, o.page_bytes[i], &table, err);
+  }
+  *n = table.n;
+  return rc;
+}
+
+static bool reaches(const struct emuv_links_row *row)
+{
+  return row->engine >= row->needed * row->plain;
+}
+
+void emuv_links_print(const struct emuv_links_row *rows, uint32_t n, FILE *table)
+{
+  char size[32];
+  (void)fprintf(table, "%-28s %8s %16s %16s %8s\n", "link", "page", "best plain GB/s", "engine GB/s", "share");
+  for (uint32_t i = 0; i < n; i++)
+    (void)fprintf(table, "%-28s %8s %16.2f %16.2f %6.1f %%%s\n", rows[i].what,
+                  emuv_units_format_bytes(rows[i].page_bytes, size, sizeof size), rows[i].plain / 1e9,
+                  rows[i].engine / 1e9, 100 * rows[i].engine / rows[i].plain,
+                  reaches(&rows[i]) ? "" : "  (less than it should be)");
+}
+
+int emuv_links(const struct emuv_links_options *options, FILE *table, bool *reached, struct emuv_err *err)
+{
+  struct emuv_links_row rows[EMUV_LINKS_ROWS];
+  uint32_t n = 0;
+  const int rc = emuv_links_measure(options, rows, &n, err);
+  if (rc != 0) return rc;
+  emuv_links_print(rows, n, table);
+  *reached = true;
+  for (uint32_t i = 0; i < n; i++) *reached = *reached && reaches(&rows[i]);
+  return 0;
+}
