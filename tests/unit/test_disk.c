@@ -220,13 +220,13 @@ static void run_random(struct world *w, unsigned requests, uint64_t seed)
 static void random_requests_match_a_model(void **state)
 {
   (void)state;
-  static const uint64_t slot_bytes[] = {4 * KIB, 64 * KIB, 2560 * KIB};
+  static const uint64_t slot_bytes[] = {4 * KIB, 64 * KIB, 1280 * KIB};
   for (size_t k = 0; k < N_KINDS; k++) {
     for (size_t s = 0; s < sizeof slot_bytes / sizeof slot_bytes[0]; s++) {
       struct world w;
       open_world(&w, &kinds[k], NULL, slot_bytes[s], slot_bytes[s] < 1024 * KIB ? 40 : 12, s == 1 ? 3 : 16);
       emuv_disk_register(w.disk, w.memory, w.depth * w.slot_bytes);
-      run_random(&w, slot_bytes[s] < 1024 * KIB ? 1000 : 60, 11 + k);
+      run_random(&w, slot_bytes[s] < 1024 * KIB ? 300 : 60, 11 + k);
       const struct emuv_disk_info info = info_of(&w);
       assert_true(info.requests >= 60 && info.read_bytes > 0 && info.write_bytes > 0);
       assert_true(!info.uring || kinds[k].uring);
@@ -293,8 +293,8 @@ static void short_transfers_are_healed(void **state)
   for (size_t k = 0; k < N_KINDS; k++) {
     for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++) {
       struct world w;
-      open_world(&w, &kinds[k], faults[f], 2560 * KIB, 12, 8);
-      run_random(&w, 30, 5 + f);
+      open_world(&w, &kinds[k], faults[f], 1280 * KIB, 12, 8);
+      run_random(&w, 16, 5 + f);
       assert_true(info_of(&w).retries > 0);
       close_world(&w);
     }
@@ -314,7 +314,7 @@ static void errors_are_reported_once_asked_for(void **state)
   for (size_t k = 0; k < N_KINDS; k++) {
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
       struct world w;
-      open_world(&w, &kinds[k], cases[c].rule, 3072 * KIB, 4, 2);
+      open_world(&w, &kinds[k], cases[c].rule, 1536 * KIB, 4, 2);
       fill(w.memory, w.slot_bytes, 1, 1);
       struct emuv_disk_result result = transfer(&w, true, 1, w.memory);
       if (!cases[c].write) {
