@@ -16,7 +16,7 @@ double emuv_timeline_kernel_ns(const struct emuv_config *config, const struct em
 {
   const struct emuv_hardware *hw = &config->hw;
   if (op->kernel_ns > 0) return op->kernel_ns;
-  double flops_ns = op->flops / (hw->flops * hw->flops_efficiency) * 1e9;
+  double flops_ns = hw->flops > 0 ? op->flops / (hw->flops * hw->flops_efficiency) * 1e9 : 0; /* 0: not known */
   double bytes_ns = op->bytes / (hw->vram_rate * hw->vram_efficiency) * 1e9;
   return op->launches * hw->launch + max2(flops_ns, bytes_ns);
 }

@@ -83,6 +83,8 @@ static void warn_of_all_noise(struct emuv_calibration *c)
   warn_of_noise(c, "reading device memory", &c->vram);
   warn_of_noise(c, "pageable copies", &c->pageable);
   warn_of_noise(c, "the gap between launches", &c->launch);
+  warn_of_noise(c, "the shortest kernel", &c->shortest);
+  warn_of_noise(c, "submitting a kernel", &c->kernel_host);
   warn_of_noise(c, "a demand fault", &c->fault);
   warn_of_noise(c, "a small copy and its wait", &c->copy_sync);
   warn_of_noisy_curve(c, "disk reads", &c->nvme_read);
@@ -110,6 +112,7 @@ static int measure_device(const struct emuv_calibrate_options *o, struct emuv_wa
   if (rc == 0 && watch) rc = emuv_calibrate_load(&rig, watch, err);
   if (rc == 0) rc = emuv_calibrate_kernels(&rig, c, err);
   emuv_rig_close(&rig);
+  if (rc == 0) rc = emuv_calibrate_host(o, c, err);
   if (rc == 0) rc = emuv_calibrate_pageable(o, c, err);
   return rc != 0 ? rc : emuv_calibrate_maps(o, c, err);
 }

@@ -50,7 +50,11 @@ struct emuv_calibration {
   char link[64];
   struct emuv_figures h2d, d2h, h2d_batched, d2h_batched;    /* batched: 64 pages that do not adjoin, in one call */
   struct emuv_figure duplex, zero_copy, vram, pageable, pin; /* bytes per second */
-  struct emuv_figure launch, fault, copy_sync;               /* nanoseconds */
+  /* Nanoseconds. launch: between two kernels that are queued; shortest: from start to start of kernels with nothing to
+   * do; fault: a demand fault beyond its copy and a launch. */
+  struct emuv_figure launch, shortest, fault, copy_sync;
+  struct emuv_figure kernel_host,
+      page_host; /* of the host, for a kernel through the engine and for each of its pages */
   uint32_t n_maps;
   struct {
     uint64_t page_bytes;

@@ -15,6 +15,7 @@ struct emuv_rig {
   uint64_t page_bytes, bytes; /* of a page; of VRAM, and of `host` */
   char *host;
   bool pinned;
+  uint64_t disk_seq; /* work of EMUV_STREAM_DISK_READ, done here */
 };
 
 /* One repetition of a measurement. */
@@ -47,6 +48,9 @@ int emuv_calibrate_load(struct emuv_rig *rig, struct emuv_watch *watch, struct e
 /* calibrate_kernel.c */
 int emuv_calibrate_kernels(struct emuv_rig *rig, struct emuv_calibration *c, struct emuv_err *err);
 int emuv_calibrate_maps(const struct emuv_calibrate_options *o, struct emuv_calibration *c, struct emuv_err *err);
+
+/* calibrate_host.c */
+int emuv_calibrate_host(const struct emuv_calibrate_options *o, struct emuv_calibration *c, struct emuv_err *err);
 
 /* calibrate_disk.c */
 int emuv_calibrate_disk(const struct emuv_calibrate_options *o, struct emuv_calibration *c, struct emuv_err *err);

@@ -70,6 +70,9 @@ static void print_device(const struct emuv_calibration *c, FILE *table)
   print_rate(table, "kernel reads host memory in place", "", &c->zero_copy);
   print_rate(table, "kernel reads device memory", "", &c->vram);
   print_time(table, "gap between launches", "", &c->launch);
+  print_time(table, "shortest kernel, with its gap", "", &c->shortest);
+  print_time(table, "host: submitting a kernel", "", &c->kernel_host);
+  print_time(table, "host: each page of it", "", &c->page_host);
   print_time(table, "demand fault beyond its copy", "", &c->fault);
   print_time(table, "copy and wait for it", "4KiB", &c->copy_sync);
   print_rate(table, "touching and pinning host memory", "", &c->pin);
@@ -216,6 +219,10 @@ static void put_measured(struct preset *p, const struct emuv_calibration *c)
   put_curve(p, "d2h_batched", &c->d2h_batched, "the same from device to host");
   put_rate(p, "duplex_rate", &c->duplex, "both directions at once");
   put_rate(p, "zero_copy_rate", &c->zero_copy, "a kernel reads pinned host memory in place");
+  put_time(p, "kernel_min", &c->shortest, "from start to start of queued kernels with nothing to do");
+  put_time(p, "kernel_host", &c->kernel_host, "host time to submit a kernel through the engine");
+  put_time(p, "page_host", &c->page_host, "and for each page that it uses");
+  put(p, "kernel_gap", "0ns", "Nothing beyond launch, which is the gap between such kernels.");
   put_rate(p, "pageable_rate", &c->pageable, "copies from pageable memory, each waited for");
   put_time(p, "copy_sync", &c->copy_sync, "a copy of 4 KiB and the wait for it");
   put_time(p, "fault", &c->fault, "kernel, copy, kernel, each after the other, without copy and launch");

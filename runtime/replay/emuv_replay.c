@@ -6,6 +6,7 @@
 #include "runtime/core/progress.h"
 #include "runtime/core/status.h"
 #include "runtime/core/units.h"
+#include "runtime/replay/measure.h"
 #include "runtime/replay/options.h"
 #include "runtime/replay/series.h"
 #include "simulator/list.h"
@@ -220,7 +221,10 @@ int main(int argc, char **argv)
   struct emuv_err err = {0};
   emuv_replay_arguments_parse(argc, argv, &a);
   catch_signals();
-  int rc = a.common.list ? emuv_replay_list(a.common.list, stdout, &err) : run(&a, &err);
+  int rc = a.common.list ? emuv_replay_list(a.common.list, stdout, &err)
+           : a.calibrate ? emuv_measure_calibrate(&a, &err)
+           : a.links     ? emuv_measure_links(&a, &err)
+                         : run(&a, &err);
   if (!rc && (fflush(stdout) != 0 || ferror(stdout)))
     rc = emuv_err_errno(&err, EMUV_ERR_IO, "cannot write to standard output");
   if (rc) emuv_err_print(&err, stderr);

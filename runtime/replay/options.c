@@ -26,6 +26,8 @@ enum {
   KEY_RESTORE,
   KEY_TIME_SCALE,
   KEY_ON_DAMAGE,
+  KEY_CALIBRATE,
+  KEY_LINKS,
 };
 enum { DEFAULT_CHECKPOINT_S = 60 };
 
@@ -47,6 +49,9 @@ static const struct argp_option own_options[] = {
     {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME|STEPS", 0, "How often, e.g. 30s, or 5 (steps); default: 60s", 2},
     {"restore", KEY_RESTORE, "FILE", 0, "Go on from a checkpoint", 2},
     {"time-scale", KEY_TIME_SCALE, "X", 0, "Device host: kernels, host and link take X times their time", 2},
+    {"calibrate", KEY_CALIBRATE, NULL, 0,
+     "Measure this machine (with --nvme PATH:SIZE its disk too); -o FILE.yaml: a hardware preset for emuv-sim", 2},
+    {"links", KEY_LINKS, NULL, 0, "Compare the best plain copies with what the engine reaches in steady state", 2},
     {"threads", KEY_THREADS, "N", 0, "Threads that fill and pin memory (default: all cores, at most 32)", 2},
     {NULL, 0, NULL, 0, NULL, 0},
 };
@@ -142,6 +147,8 @@ static error_t parse_machine(int key, char *arg, struct argp_state *state)
   case KEY_INJECT: add_rule(state, a, arg); return 0;
   case KEY_REPEAT: a->repeat = (int)number(state, "repeat", arg, 1, 1000); return 0;
   case KEY_WITH_SIM: a->with_sim = true; return 0;
+  case KEY_CALIBRATE: a->calibrate = true; return 0;
+  case KEY_LINKS: a->links = true; return 0;
   case KEY_TIME_SCALE: a->how.time_scale = scale(state, arg); return 0;
   default: return parse_checkpoint(key, arg, state);
   }
@@ -150,7 +157,10 @@ static error_t parse_machine(int key, char *arg, struct argp_state *state)
 static void check_together(struct argp_state *state, struct emuv_replay_arguments *a)
 {
   const struct emuv_arguments *c = &a->common;
-  if (!c->scenario && !c->trace && !c->list) argp_error(state, "give a scenario file, or --trace FILE");
+  const bool measures = a->calibrate || a->links;
+  if (a->calibrate && a->links) argp_error(state, "--calibrate or --links, not both");
+  if (measures && (c->scenario || c->trace)) argp_error(state, "--calibrate and --links take no workload");
+  if (!c->scenario && !c->trace && !c->list && !measures) argp_error(state, "give a scenario file, or --trace FILE");
   if (c->scenario && c->trace)
     argp_error(state, "a scenario or --trace, not both (a scenario may name a trace itself)");
   if (c->nvme_path && a->nvme_path && strcmp(c->nvme_path, a->nvme_path) != 0)
@@ -186,9 +196,12 @@ static const struct argp replay_argp = {
     "  emuv-replay infer.emuv --vram 1GiB --device host     (no GPU needed)\n"
     "  emuv-replay infer.emuv --vram 1GiB --checkpoint run.ckpt\n"
     "  emuv-replay infer.emuv --vram 1GiB --checkpoint run.ckpt --restore run.ckpt\n"
+    "  emuv-replay --calibrate --nvme /mnt/nvme:8GiB -o mine.yaml\n"
+    "  emuv-sim scenarios/llama70b.yaml --hardware ./mine.yaml\n"
+    "  emuv-replay --links --nvme /mnt/nvme:8GiB\n"
     "  emuv-replay --list faults\n\n"
-    "Exit status: 0 ok, 1 run-time failure or a wrong page, 2 usage, 3 invalid scenario, trace or checkpoint, 77 no "
-    "such device, 130 interrupted (run it again to go on).",
+    "Exit status: 0 ok, 1 run-time failure or a wrong page, 2 usage, 3 invalid scenario, trace or checkpoint, 4 a "
+    "link is used less than it should be (--links), 77 no such device, 130 interrupted (run it again to go on).",
     children,
     NULL,
     NULL};

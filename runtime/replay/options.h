@@ -18,7 +18,7 @@ struct emuv_replay_arguments {
   const char *inject[EMUV_REPLAY_MAX_RULES];
   size_t n_inject;
   int repeat;
-  bool with_sim;
+  bool with_sim, calibrate, links;
 };
 
 /* Wrong usage ends the program with status 2. */
