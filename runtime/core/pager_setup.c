@@ -4,6 +4,7 @@
 #include "runtime/core/pager.h"
 #include "runtime/core/pager_frames.h"
 #include "runtime/core/pager_home.h"
+#include "runtime/core/pager_move.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,8 @@ static void size_frames(struct emuv_pager *p)
   bool ram_own = e->ram_frames >= e->n_pages && !e->on_disk;
   p->vram_free.size = smaller(e->vram_frames, e->n_pages);
   p->ram_free.size = ram_own ? 0 : smaller(e->ram_frames, e->n_pages) + bounce_frames(e);
-  p->nvme_free.size = e->nvme_frames < e->n_pages ? e->nvme_frames : 0;
+  p->nvme_free.size = smaller(e->nvme_frames, e->n_pages);
+  p->slots_own = e->nvme_frames >= e->n_pages;
 }
 
 static void carve_frames(struct emuv_pager *p, struct carver *c)
@@ -55,6 +57,9 @@ static void carve_frames(struct emuv_pager *p, struct carver *c)
   p->nvme_slot = carve(c, n * sizeof *p->nvme_slot);
   p->moves = carve(c, n * sizeof *p->moves);
   size_frames(p);
+  p->issues.size = p->env.ahead_slices ? p->vram_free.size : 0;
+  p->issues.ring = p->issues.size ? carve(c, p->issues.size * sizeof *p->issues.ring) : NULL;
+  p->issues.number = p->issues.size ? carve(c, n * sizeof *p->issues.number) : NULL;
   for (size_t i = 0; i < sizeof f / sizeof *f; i++)
     f[i]->ring = f[i]->size ? carve(c, f[i]->size * sizeof *f[i]->ring) : NULL;
 }
@@ -65,8 +70,8 @@ static void fill_frames(struct emuv_pager *p)
   for (uint32_t i = 0; i < p->vram_free.size; i++) emuv_frames_give(&p->vram_free, i);
   for (uint32_t i = 0; p->ram_free.size && i < of_ram; i++) emuv_frames_give(&p->ram_free, i);
   for (uint32_t i = 0; p->ram_free.size && i < bounce; i++) emuv_frames_give(&p->ram_free, p->env.ram_frames + i);
-  for (uint32_t i = 0; i < p->nvme_free.size; i++) emuv_frames_give(&p->nvme_free, i);
-  for (uint32_t i = 0; i < p->env.n_pages; i++) p->ram_frame[i] = p->nvme_slot[i] = i;
+  for (uint32_t i = 0; !p->slots_own && i < p->nvme_free.size; i++) emuv_frames_give(&p->nvme_free, i);
+  for (uint32_t i = 0; i < p->env.n_pages; i++) p->ram_frame[i] = p->ram_free.ring ? EMUV_NO_FRAME : i;
 }
 
 static void carve_all(struct emuv_pager *p, struct carver *c)

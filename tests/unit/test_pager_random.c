@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A million random operations on small pagers of every shape: each policy, RAM that holds everything or hardly
- * anything, with a disk and without, write-back and write-through, fixed homes. After each operation every invariant of
- * pager.h is checked, and the contents of every copy against a plain model (pager_world.h). */
+ * anything, with a disk and without, disks that turn out to be smaller than they were said to be, slots for every page
+ * or not, write-back and write-through, fixed homes, few bounce frames or many. Each move is carried out when it is
+ * asked for (pager_world.h). After each operation every invariant of pager.h is checked, and the contents of every
+ * copy. A call that finds no space must leave a pager that goes on. */
 #include "pager_world.h"
 
 #include "runtime/core/program.h"
@@ -27,11 +29,11 @@ struct life {
   uint32_t *next, first_use[WORLD_PAGES];
   uint32_t at, ref, slice, done; /* next run, its first reference; operations done */
   double now_ns;
-  bool full; /* a page had nowhere to go: the end of this life */
+  bool ended; /* a tier has failed */
 };
 
 struct totals {
-  uint64_t operations, faults, births, ahead, written, nvme, pinned, full;
+  uint64_t operations, faults, births, ahead, written, nvme, pinned, full, ended, cancelled, wasted, refused;
 };
 
 static uint32_t below(struct life *l, uint32_t n)
@@ -42,9 +44,10 @@ static uint32_t below(struct life *l, uint32_t n)
 static void fail_life(const struct life *l, const char *what)
 {
   const struct emuv_pager_env *e = &l->env;
-  fail_msg("seed %llu, operation %u (%s, %u pages, %u + %u + %u frames%s%s): %s", (unsigned long long)l->seed, l->done,
-           e->policy->name, e->n_pages, e->vram_frames, e->ram_frames, e->nvme_frames,
-           e->write_through ? ", write-through" : "", e->on_disk ? ", fixed homes" : "", what);
+  fail_msg("seed %llu, operation %u (%s, %u pages, %u + %u (%u) + %u of %u frames%s%s): %s",
+           (unsigned long long)l->seed, l->done, e->policy->name, e->n_pages, e->vram_frames, e->ram_frames,
+           e->bounce_frames, l->world.room, e->nvme_frames, e->write_through ? ", write-through" : "",
+           e->on_disk ? ", fixed homes" : "", what);
 }
 
 static void check_life(struct life *l)
@@ -111,6 +114,14 @@ static void make_tiers(struct life *l, uint32_t with_data)
   e->ram = &l->world.ram;
   e->nvme = e->nvme_frames ? &l->world.nvme : NULL;
   if (e->nvme_frames && below(l, 4) == 0) e->on_disk = l->on_disk;
+  e->bounce_frames = below(l, 3) ? 2 + below(l, below(l, 2) ? 2 : WORLD_PAGES - 2) : 0;
+}
+
+/* The disk: as large as it was said to be, or without room for some of the slots that are not used yet. */
+static void make_disk(struct life *l)
+{
+  uint32_t used = l->pager.nvme_used, more = l->env.nvme_frames - used;
+  if (below(l, 4) == 0) l->world.room = used + below(l, more + 1);
 }
 
 static void life_begin(struct life *l, const struct emuv_policy_ops *policy, uint64_t seed)
@@ -127,12 +138,17 @@ static void life_begin(struct life *l, const struct emuv_policy_ops *policy, uin
   l->env.initial = l->initial;
   l->env.write_through = below(l, 3) == 0;
   l->env.always_write_back = below(l, 4) == 0;
+  l->env.ahead_slices = below(l, 2) ? 1 + below(l, 20) : 0;
+  l->env.evict = world_evict;
+  l->env.evict_arg = &l->world;
   make_tiers(l, count_initial(l));
   make_string(l);
   make_future(l);
   world_tiers(&l->world, ~seed);
   if (emuv_pager_init(&l->pager, &l->env, &err)) fail_life(l, err.text);
   world_begin(&l->world, &l->pager, &l->env);
+  make_disk(l);
+  if (below(l, 16) == 0) l->world.fail_in = 1 + below(l, 1000);
   check_life(l);
 }
 
@@ -143,31 +159,34 @@ static void life_end(struct life *l)
 }
 
 /* A page that has nowhere to go is a finding only where the tiers below VRAM could not hold all pages. */
-static void settle(struct life *l, int64_t rc, const struct emuv_err *err)
+static void settle(struct life *l, int64_t rc, const struct emuv_err *err, struct totals *t)
 {
-  if (rc >= 0) {
-    check_life(l);
+  const struct emuv_pager_env *e = &l->env;
+  uint32_t slots = l->world.room < e->nvme_frames ? l->world.room : e->nvme_frames;
+  if (rc == EMUV_ERR_IO) {
+    l->ended = true;
     return;
   }
-  bool short_of_space = l->env.on_disk || l->env.ram_frames + l->env.nvme_frames < l->env.n_pages;
-  if (rc != EMUV_ERR_NOSPACE || !short_of_space) fail_life(l, err->text);
-  l->full = true;
+  check_life(l);
+  if (rc >= 0) return;
+  if (rc != EMUV_ERR_NOSPACE || !(e->on_disk || e->ram_frames + slots < e->n_pages)) fail_life(l, err->text);
+  t->full++;
 }
 
-static void operate_access(struct life *l)
+static void operate_access(struct life *l, struct totals *t)
 {
   const struct emuv_page_run *run = &l->runs[l->at];
   struct emuv_pager_outcome out = {0};
   struct emuv_pager_counts before = l->pager.count;
   struct emuv_err err = {0};
   bool write = run->flags & EMUV_RUN_WRITE;
-  world_call(&l->world, l->now_ns);
-  world_use(&l->world, run->first, run->n, write);
+  world_call(&l->world, l->now_ns, run->first, run->n, write);
   uint64_t up = l->world.up;
   double arrival_ns = world_arrival(&l->world, run->first, run->n);
   int rc = emuv_pager_access(&l->pager, run->first, run->n, write, l->slice, l->next ? l->next + l->ref : NULL,
                              l->now_ns, &out, &err);
-  settle(l, rc, &err);
+  world_finish(&l->world);
+  settle(l, rc, &err, t);
   l->at++;
   l->ref += run->n;
   if (rc) return;
@@ -179,21 +198,21 @@ static void operate_access(struct life *l)
   if (out.ready_ns < l->world.down_ns) fail_life(l, "ready before the frames were free");
   bool through = l->env.write_through && write;
   if (!through || below(l, 4) == 0) return;
-  world_call(&l->world, l->now_ns);
-  settle(l, emuv_pager_write_through(&l->pager, run->first, run->n, l->now_ns, &err), &err);
+  world_call(&l->world, l->now_ns, 0, 0, false);
+  settle(l, emuv_pager_write_through(&l->pager, run->first, run->n, l->now_ns, &err), &err, t);
 }
 
-static void operate_prefetch(struct life *l)
+static void operate_prefetch(struct life *l, struct totals *t)
 {
   struct emuv_err err = {0};
   uint32_t first = below(l, l->env.n_pages), n = 1 + below(l, l->env.n_pages - first);
   uint64_t up = l->world.up;
   double busy_ns = l->now_ns + below(l, 100);
   if (n > 8) n = 8;
-  world_call(&l->world, l->now_ns);
+  world_call(&l->world, l->now_ns, 0, 0, false);
   int64_t rc = emuv_pager_prefetch(&l->pager, first, n, l->slice, busy_ns, l->now_ns, &err);
   if (rc >= 0 && (uint64_t)rc != l->world.up - up) fail_life(l, "pages issued and pages copied differ");
-  settle(l, rc, &err);
+  settle(l, rc, &err, t);
 }
 
 static void operate_pin(struct life *l)
@@ -205,24 +224,24 @@ static void operate_pin(struct life *l)
   check_life(l);
 }
 
-static void operate(struct life *l)
+static void operate(struct life *l, struct totals *t)
 {
   uint32_t dice = below(l, 64);
   l->done++;
   l->slice += dice % 4 == 0;
   l->now_ns += dice % 3 ? below(l, 500) : 0;
   if (dice < 12) {
-    operate_prefetch(l);
+    operate_prefetch(l, t);
   } else if (dice == 12 && below(l, 8) == 0) {
     operate_pin(l);
   } else {
-    operate_access(l);
+    operate_access(l, t);
   }
 }
 
 static void live(struct life *l, struct totals *t)
 {
-  while (l->done < LIFE && l->at < RUNS && !l->full) operate(l);
+  while (l->done < LIFE && l->at < RUNS && !l->ended) operate(l, t);
   t->operations += l->done;
   t->faults += l->pager.count.faults;
   t->births += l->pager.count.births;
@@ -230,7 +249,10 @@ static void live(struct life *l, struct totals *t)
   t->written += l->pager.count.written_back + l->pager.count.written_through;
   t->nvme += l->pager.count.nvme_read + l->pager.count.nvme_write;
   t->pinned += l->pager.n_pinned;
-  t->full += l->full;
+  t->ended += l->ended;
+  t->cancelled += l->pager.count.ahead_cancelled;
+  t->wasted += l->pager.count.ahead_wasted;
+  t->refused += l->pager.count.demotions_refused;
 }
 
 static void test_a_million_operations(void **unused)
@@ -248,7 +270,8 @@ static void test_a_million_operations(void **unused)
   free(l);
   /* Every path has been taken many times. */
   assert_true(t.faults > OPERATIONS / 4 && t.births > 1000 && t.ahead > 10000 && t.written > OPERATIONS / 4);
-  assert_true(t.nvme > OPERATIONS / 4 && t.pinned > 100 && t.full > 10);
+  assert_true(t.nvme > OPERATIONS / 4 && t.pinned > 100 && t.full > 1000 && t.ended > 10);
+  assert_true(t.cancelled > 1000 && t.wasted > 100 && t.refused > 100);
 }
 
 int main(void)
