@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { SMALL_PAGE = 256 * 1024, DEPTH = 32, DEPTH_SMALL = 128, SCRATCH_BYTES = 64 << 20, SCRATCH_PAGES = 128 };
-enum { MERGE_BYTES = 8 << 20, MERGE_STAGED_BYTES = 4 << 20 };
+enum { MERGE_BYTES = 16 << 20, MERGE_STAGED_BYTES = 4 << 20 };
 
 int emuv_engine_check(struct emuv_engine *e, struct emuv_err *err)
 {

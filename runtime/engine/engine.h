@@ -84,9 +84,12 @@ void emuv_engine_gate(struct emuv_engine *engine, uint64_t seq);
  * only when too much is in flight. EMUV_ERR_IO when the device or the disk has failed before. */
 int emuv_engine_launch(struct emuv_engine *engine, const struct emuv_use *use, uint32_t n, double duration_ns,
                        uint64_t *seq, struct emuv_err *err);
-/* To be called after each slice, when the pager is at rest: starts copies that were still being gathered, takes reports
- * of wrong pages and repairs them, and does harm where it was asked for (flip-vram, flip-ram, flip-nvme). Costs next to
- * nothing when there is nothing to do. Launches may come from within the pager's calls (its evict hook), this not. */
+/* Submits copies that are still being gathered; to be called before the caller sleeps. Waiting calls do it anyway. */
+int emuv_engine_flush(struct emuv_engine *engine, struct emuv_err *err);
+/* To be called after each slice, when the pager is at rest: sees to it that no link goes idle for copies that are still
+ * being gathered, takes reports of wrong pages and repairs them, and does harm where it was asked for (flip-vram,
+ * flip-ram, flip-nvme). Costs next to nothing when there is nothing to do. Launches may come from within the pager's
+ * calls (its evict hook), this not. */
 int emuv_engine_tend(struct emuv_engine *engine, const struct emuv_pager *pager, struct emuv_err *err);
 /* Waits for one kernel, or (drain) for everything. */
 int emuv_engine_wait(struct emuv_engine *engine, uint64_t seq, struct emuv_err *err);

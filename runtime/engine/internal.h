@@ -103,8 +103,10 @@ static inline char *emuv_engine_ram(const struct emuv_engine *engine, uint32_t f
 int emuv_engine_fail(struct emuv_engine *engine, const struct emuv_err *why, struct emuv_err *err);
 int emuv_engine_check(struct emuv_engine *engine, struct emuv_err *err);
 
-/* transfer.c. flush: submits the copies that are being gathered. */
-int emuv_engine_flush(struct emuv_engine *engine, struct emuv_err *err);
+/* transfer.c. Submits the copies that are being gathered: those of links that have little to do; all, when one of them
+ * is among what work comes after. */
+int emuv_engine_flush_idle(struct emuv_engine *engine, struct emuv_err *err);
+int emuv_engine_flush_before(struct emuv_engine *engine, const struct emuv_after *after, struct emuv_err *err);
 /* Room for slots up to `slot`. EMUV_ERR_NOSPACE. */
 int emuv_engine_reserve(struct emuv_engine *engine, uint32_t slot, struct emuv_err *err);
 /* One slot, at once, when nothing is in flight that concerns it: starts it (*seq), or waits for it. */

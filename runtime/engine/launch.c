@@ -103,7 +103,7 @@ static int run(struct launch *l, uint32_t n, double duration_ns, struct emuv_err
   e->launched[l->seq % EMUV_ENGINE_HISTORY] = (struct emuv_engine_launched){
       .seq = l->seq, .up = awaited(l, EMUV_STREAM_UP), .staged = awaited(l, EMUV_STREAM_STAGED)};
   for (int s = 0; s < EMUV_N_STREAMS; s++) emuv_scoreboard_later(&l->all.seq[s], l->data.seq[s]);
-  int rc = emuv_engine_flush(e, err);
+  int rc = emuv_engine_flush_before(e, &l->all, err);
   return rc ? rc : emuv_engine_submit(e, &kernel, &l->all, err);
 }
 
@@ -173,7 +173,7 @@ int emuv_engine_tend(struct emuv_engine *e, const struct emuv_pager *pager, stru
 {
   bool due[EMUV_N_PLACES] = {false};
   int rc = emuv_engine_check(e, err);
-  if (!rc) rc = emuv_engine_flush(e, err);
+  if (!rc) rc = emuv_engine_flush_idle(e, err);
   if (!rc) rc = emuv_engine_take_reports(e, err);
   if (rc || e->skim) return rc;
   bool harm = emuv_engine_flips_due(e, due);

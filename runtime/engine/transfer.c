@@ -2,9 +2,10 @@
 /* The tiers that the pager calls. Copies between RAM and VRAM are gathered per direction and go to the device as one
  * piece of work; requests to the disk go to its queue one by one.
  *
- * A batch is submitted when it is large enough, when a piece must wait for another kernel than the batch does, before a
- * kernel is launched, and before anything that depends on a piece that is still being gathered. So no batch ever waits
- * for one that has not been submitted, and no batch for itself. */
+ * A batch is submitted when it is large enough, when a piece must wait for another kernel than the batch does, before
+ * anything that depends on one of its pieces, before the caller waits, and between slices unless its link has as much
+ * to do anyway (each piece of work costs a GPU some microseconds, which a link that is behind should not spend). So no
+ * batch ever waits for one that has not been submitted, and no batch for itself. */
 #include "runtime/engine/internal.h"
 
 #include <string.h>
@@ -78,6 +79,17 @@ int emuv_engine_flush(struct emuv_engine *e, struct emuv_err *err)
   return rc;
 }
 
+int emuv_engine_flush_idle(struct emuv_engine *e, struct emuv_err *err)
+{
+  int rc = 0;
+  for (int i = EMUV_ENGINE_N_LINKS - 1; i >= 0 && !rc; i--) {
+    if (!e->batch[i].n) continue;
+    retire(e, i);
+    if (stream_of(i) == EMUV_STREAM_STAGED || e->link[i].bytes < e->merge_bytes[i]) rc = flush_link(e, i, err);
+  }
+  return rc;
+}
+
 /* Does work wait for a piece that has not been submitted? */
 static bool waits_for_batch(const struct emuv_engine *e, const struct emuv_after *after)
 {
@@ -86,7 +98,7 @@ static bool waits_for_batch(const struct emuv_engine *e, const struct emuv_after
   return false;
 }
 
-static int flush_before(struct emuv_engine *e, const struct emuv_after *after, struct emuv_err *err)
+int emuv_engine_flush_before(struct emuv_engine *e, const struct emuv_after *after, struct emuv_err *err)
 {
   return waits_for_batch(e, after) ? emuv_engine_flush(e, err) : 0;
 }
@@ -97,7 +109,7 @@ static int gather(struct emuv_engine *e, int link, const struct emuv_move *m, co
 {
   struct emuv_engine_batch *b = &e->batch[link];
   enum emuv_stream stream = stream_of(link);
-  int rc = flush_before(e, after, err);
+  int rc = emuv_engine_flush_before(e, after, err);
   if (!rc && b->n && after->seq[EMUV_STREAM_COMPUTE] > b->after.seq[EMUV_STREAM_COMPUTE]) rc = flush_link(e, link, err);
   if (rc) return rc;
   if (!b->n) {
@@ -213,7 +225,7 @@ static int disk_stopped(struct emuv_engine *e, struct emuv_err *err)
 static int disk_request(struct emuv_engine *e, enum emuv_stream stream, uint32_t frame, uint32_t slot,
                         const struct emuv_after *after, uint64_t *seq, struct emuv_err *err)
 {
-  int rc = flush_before(e, after, err);
+  int rc = emuv_engine_flush_before(e, after, err);
   if (rc) return rc;
   if (!emuv_disk_queue_push(e->queue, stream, slot, emuv_engine_ram(e, frame), after, seq)) return disk_stopped(e, err);
   e->board.given[stream] = *seq;

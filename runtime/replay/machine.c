@@ -161,6 +161,12 @@ static int launch(struct emuv_replay_machine *m, const struct emuv_use *use, uin
   return rc;
 }
 
+static int wait_until(struct emuv_replay_machine *m, double at_ns, struct emuv_err *err)
+{
+  int rc = emuv_pace_now() < at_ns ? emuv_engine_flush(m->engine, err) : 0;
+  return rc || emuv_pace_until(at_ns, m->how->stop) ? rc : check_stop(m, err);
+}
+
 /* The last kernel of a launch of many, held back until the host issues it. */
 static int launch_tail(struct emuv_replay_machine *m, struct emuv_err *err)
 {
@@ -168,8 +174,8 @@ static int launch_tail(struct emuv_replay_machine *m, struct emuv_err *err)
   double duration = m->tail_ns;
   if (duration <= 0) return 0;
   m->tail_ns = 0;
-  if (!emuv_pace_until(m->tail_at_ns, m->how->stop)) return check_stop(m, err);
-  return launch(m, &none, 0, duration, m->tail_at_ns, err);
+  int rc = wait_until(m, m->tail_at_ns, err);
+  return rc ? rc : launch(m, &none, 0, duration, m->tail_at_ns, err);
 }
 
 static int start_clocks(struct emuv_replay_machine *m, size_t step, struct emuv_err *err)
@@ -204,9 +210,9 @@ static int host_issues(struct emuv_replay_machine *m, const struct emuv_op *op, 
   if (rc) return rc;
   double issue = m->host_ns + (op->launches ? cost / op->launches : cost);
   m->host_ns += cost;
-  if (!emuv_pace_until(issue, m->how->stop)) return check_stop(m, err);
+  rc = wait_until(m, issue, err);
   m->issue_ns = emuv_pace_now();
-  return 0;
+  return rc;
 }
 
 static int real_reach(struct emuv_machine *machine, uint32_t slice, double *start_ns, struct emuv_err *err)
