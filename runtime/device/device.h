@@ -9,8 +9,8 @@
  * caller runs them and publishes their progress with disk_done; the device's streams wait for them like for any other.
  * Reads and writes have a stream each because reads overtake writes there.
  *
- * Once a device has failed (a GPU that fell off the bus), every call that can fail returns EMUV_ERR_IO, work that is left
- * is given up, waits return when nothing touches its memory any more, and close gives everything back.
+ * Once a device has failed (a GPU that fell off the bus), every call that can fail returns EMUV_ERR_IO, work that is
+ * left is given up, waits return when nothing touches its memory any more, and close gives everything back.
  *
  * No globals, no exits, no prints; several devices may be open in one process, and the calling thread's current CUDA
  * context is left as it was. One thread submits at a time; done, disk_done and fail may be called from any thread. */
@@ -144,8 +144,8 @@ struct emuv_device_ops {
   uint64_t (*done)(struct emuv_device *device, enum emuv_stream stream);
   /* Work of a disk stream up to `seq` has finished: releases what waits for it. */
   void (*disk_done)(struct emuv_device *device, enum emuv_stream stream, uint64_t seq);
-  /* Blocks until `seq` has finished. Returns the error of the device if it has failed (EMUV_ERR_IO); EMUV_ERR_RANGE when
-   * no such work was submitted. */
+  /* Blocks until `seq` has finished. Returns the error of the device if it has failed (EMUV_ERR_IO); EMUV_ERR_RANGE
+   * when no such work was submitted. */
   int (*wait)(struct emuv_device *device, enum emuv_stream stream, uint64_t seq, struct emuv_err *err);
   /* Releases every wait for the disk, so that wait and close return: something outside the device has failed. */
   void (*fail)(struct emuv_device *device);

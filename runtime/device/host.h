@@ -11,7 +11,7 @@
 
 enum {
   HOST_N_STREAMS = EMUV_STREAM_DISK_READ, /* those that have a thread */
-  HOST_QUEUE = 1024,                 /* pieces of work in flight per stream */
+  HOST_QUEUE = 1024,                      /* pieces of work in flight per stream */
   HOST_SPANS = 4096,
   HOST_MISMATCHES = 1024,
 };

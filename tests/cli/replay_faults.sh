@@ -87,7 +87,8 @@ found() { # WAY
 # happen, and all is right.
 check() {
   answer=$2 text=$3
-  with_fault "$1" $4 # words
+  # shellcheck disable=SC2086 # words
+  with_fault "$1" $4
   case $answer in
     idle) ! grep -q "^fault ${rule%%:*}: " err || fail "$rule: has happened" ;;
     *) fired ;;
@@ -191,7 +192,7 @@ refused '' "unknown fault ''"
 
 # Nobody adds a fault without saying what the answer is.
 "$replay" --list faults | while read -r fault rest; do
-  grep -Eq "^$fault[:|]" table || fail "$fault ($rest) is not in the table"
+  grep -Eq "^${fault}[:|]" table || fail "$fault ($rest) is not in the table"
 done || exit 1
 echo "$tried faults"
 exit 0
