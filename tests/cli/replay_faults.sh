@@ -8,7 +8,7 @@
 #   nvme-open                     fails: the disk cannot be opened, and why
 #   nvme-direct                   right: goes on through the page cache; the row's remark says so
 #   nvme-uring                    right: goes on with threads; the row's remark says so
-#   nvme-reserve                  fails when the data do not fit; later, when a page could stay where it is: right
+#   nvme-reserve                  fails when the first data do not fit; later, pages stay where they are: right
 #   nvme-read-eio, -write-eio     right when the second try works, otherwise fails
 #   nvme-read-short, -write-short right: the rest is transferred by further requests
 #   nvme-read-torn, -write-torn   found by the check: fails, and names the page, its version and the way that it took
@@ -57,7 +57,7 @@ counts() {
 nothing_left() {
   left=$(find disk -mindepth 1)
   [ -z "$left" ] || fail "$rule: left on the disk: $left"
-  left=$(find . -mindepth 1 ! -name out ! -name err ! -name faults.yaml ! -name disk ! -name table ! -name f.sqlite)
+  left=$(find . -mindepth 1 ! -name out ! -name err ! -name faults.yaml ! -name disk ! -name table ! -name tiny.yaml ! -name f.sqlite)
   [ -z "$left" ] || fail "$rule: left in the work folder: $left"
   left=$(grep -l -s "$tmp/dis[k]" /proc/[0-9]*/cmdline)
   [ -z "$left" ] || fail "$rule: processes are left: $left"
@@ -176,6 +176,40 @@ TABLE
 while IFS='|' read -r line answer text arguments; do
   check "$line" "$answer" "$text" "$arguments"
 done <table
+
+# The disk turns out to be full while pages that had no data before are on their way there: they stay where they are.
+cat >tiny.yaml <<'YAML'
+layers: 4
+hidden: 128
+heads: 4
+kv_heads: 4
+head_dim: 32
+intermediate: 256
+vocab: 512
+YAML
+cat >faults.yaml <<'YAML'
+model: tiny.yaml
+hardware: rtx-4090
+page_size: 16KiB
+slice: 64KiB
+prompt: 64
+context: 0
+batch: 4
+tokens: 6
+vram: 512KiB
+ram: 1MiB
+nvme: 8MiB
+policy: lru
+YAML
+with_fault pin-refused:after=1
+plain=$(counts)
+right ''
+with_fault nvme-reserve:after=100
+fired
+[ $got -eq 0 ] || fail "$rule: exit status $got"
+[ "$(ok_rows)" -eq 1 ] || fail "$rule: no row that is ok"
+[ "$(counts)" != "$plain" ] || fail "$rule: nothing was kept back"
+nothing_left
 
 # What cannot be asked for.
 refused() { # RULE TEXT
