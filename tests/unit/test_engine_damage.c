@@ -108,8 +108,8 @@ static void test_survived(void **state)
   static const char *const rules[] = {"nvme-direct",
                                       "nvme-uring",
                                       "pin-refused",
-                                      "nvme-read-eio:every=7",
-                                      "nvme-write-eio:every=7",
+                                      "nvme-read-eio:every=50",
+                                      "nvme-write-eio:every=50",
                                       "nvme-read-short:every=3",
                                       "nvme-write-short:every=3"};
   struct emuv_engine_stats stats;
