@@ -3,8 +3,8 @@
  *
  *   disk_bench FOLDER [MIB [MILLISECONDS]]      MIB: size of the file (default 4096); MILLISECONDS: per figure (300)
  *
- * A file in FOLDER is written once from end to end, so that all figures are those of blocks that exist; it is removed
- * at the end. Raw means: threads that call pread and pwrite on it with O_DIRECT and nothing else, one request each. The
+ * A file in FOLDER is written once from end to end, so that all figures are those of blocks that exist; it has no
+ * name. Raw means: threads that call pread and pwrite on it with O_DIRECT and nothing else, one request each. The
  * verdict compares, in alternation, the best raw figure with disk.h at 2 MiB slots; what it needs to reach is
  * NEEDED_SHARE. Status 0, 1 when it does not reach that, 2 for wrong usage. */
 #include "runtime/core/inject.h"
@@ -263,9 +263,9 @@ static void prepare(struct bench *b, const char *folder)
 {
   struct stat st;
   if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode)) die(folder, "is no folder");
-  (void)snprintf(b->path, sizeof b->path, "%s/disk_bench-%d", folder, (int)getpid());
-  b->fd = open(b->path, O_CREAT | O_EXCL | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
-  if (b->fd < 0) die(b->path, "cannot be made with O_DIRECT");
+  b->fd = open(folder, O_TMPFILE | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
+  if (b->fd < 0) die(folder, "no file can be made in it with O_DIRECT");
+  (void)snprintf(b->path, sizeof b->path, "/proc/self/fd/%d", b->fd);
   if (posix_memalign((void **)&b->memory, 4096, MAX_DEPTH * 16 * MIB) != 0) die("memory", "1 GiB is not to be had");
   memset(b->memory, 0x5a, MAX_DEPTH * 16 * MIB);
   for (uint64_t at = 0; at < b->bytes; at += 16 * MIB)
@@ -292,7 +292,6 @@ int main(int argc, char **argv)
   (void)json_dumpf(report, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
   putchar('\n');
   json_decref(report);
-  (void)unlink(b.path);
   (void)close(b.fd);
   free(b.memory);
   return reached ? 0 : 1;
