@@ -43,12 +43,10 @@ static int make_lists(struct emuv_disk *disk)
   STAILQ_INIT(&disk->free_pieces);
   STAILQ_INIT(&disk->held);
   disk->all_jobs = calloc(disk->depth, sizeof *disk->all_jobs);
-  disk->all_pieces = calloc(disk->depth, sizeof *disk->all_pieces);
+  disk->all_pieces = calloc(disk->max_pieces, sizeof *disk->all_pieces);
   if (!disk->all_jobs || !disk->all_pieces) return EMUV_ERR_NOMEM;
-  for (uint32_t i = 0; i < disk->depth; i++) {
-    STAILQ_INSERT_TAIL(&disk->free_jobs, &disk->all_jobs[i], next);
-    STAILQ_INSERT_TAIL(&disk->free_pieces, &disk->all_pieces[i], next);
-  }
+  for (uint32_t i = 0; i < disk->depth; i++) STAILQ_INSERT_TAIL(&disk->free_jobs, &disk->all_jobs[i], next);
+  for (uint32_t i = 0; i < disk->max_pieces; i++) STAILQ_INSERT_TAIL(&disk->free_pieces, &disk->all_pieces[i], next);
   return 0;
 }
 
@@ -86,6 +84,7 @@ int emuv_disk_open(const struct emuv_disk_env *env, struct emuv_disk **out, stru
   disk->slot_bytes = env->slot_bytes;
   disk->n_slots = env->n_slots;
   disk->depth = env->depth ? env->depth : EMUV_DISK_DEPTH;
+  disk->max_pieces = disk->depth > EMUV_DISK_PIECES ? disk->depth : EMUV_DISK_PIECES;
   (void)pthread_mutex_init(&disk->lock, NULL);
   if (make_lists(disk) != 0) rc = emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u disk requests", disk->depth);
   if (rc == 0) rc = emuv_disk_file_open(disk, env->path, err);

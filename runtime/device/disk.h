@@ -5,6 +5,7 @@
  * disk is known when a slot is asked for, not when its data is on its way.
  *
  * A file that the disk makes has no name (O_TMPFILE, or unlinked at once): nothing stays behind a killed process.
+ * Large requests are cut into pieces, so that they use what a disk gains from depth.
  * submit and poll belong to one thread, reserve may be called by another; several disks may be open in one process. No
  * globals, no prints. */
 #ifndef EMUV_DEVICE_DISK_H

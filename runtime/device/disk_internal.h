@@ -18,7 +18,8 @@
 
 enum {
   EMUV_DISK_BLOCK = 4096,
-  EMUV_DISK_PIECE = 1 << 20, /* requests above this are cut */
+  EMUV_DISK_PIECE = 256 << 10, /* requests above this are cut: measured best, also beside larger ones at more depth */
+  EMUV_DISK_PIECES = 64,       /* in flight, where `depth` is not more */
   EMUV_DISK_DEPTH = 32,
   EMUV_DISK_MAX_DEPTH = 4096,
   EMUV_DISK_MAX_TRIES = 64, /* of one piece without any progress */
@@ -57,7 +58,7 @@ struct emuv_disk_backend {
   void (*close)(struct emuv_disk *disk);
   /* Memory in `n` parts for registered buffers, instead of that registered before. False: refused, errno says why. */
   bool (*remember)(struct emuv_disk *disk, const struct iovec *parts, unsigned n);
-  /* Takes a piece; at most `depth` are with the back end at any time. */
+  /* Takes a piece; at most `max_pieces` are with the back end at any time. */
   void (*start)(struct emuv_disk *disk, struct emuv_disk_piece *piece);
   /* Hands over what was started and calls emuv_disk_piece_done for what has finished; blocks up to wait_ns for the
    * first. */
@@ -73,7 +74,7 @@ struct emuv_disk {
   int fd;
   bool given, block_device; /* the file was there before; it is a device */
   uint64_t slot_bytes, size_bytes;
-  uint32_t n_slots, reserved, depth;
+  uint32_t n_slots, reserved, depth, max_pieces;
   struct iovec *parts; /* registered memory, ascending by registration */
   unsigned n_parts;
   struct emuv_disk_job *all_jobs;

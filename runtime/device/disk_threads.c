@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Back end of disk.h over a pool of threads with pread and pwrite, for systems that refuse io_uring. One thread per
- * request in flight, at most MAX_THREADS; started at open. `lock` covers both queues and `stop`; a piece belongs to
+ * piece in flight, at most MAX_THREADS; started at open. `lock` covers both queues and `stop`; a piece belongs to
  * whoever took it off a queue. The threads block all signals: the process's handlers run elsewhere. */
 #include "runtime/device/disk_internal.h"
 
@@ -87,7 +87,7 @@ static int threads_open(struct emuv_disk *disk, struct emuv_err *err)
   (void)pthread_cond_init(&pool->done, &monotonic);
   (void)pthread_condattr_destroy(&monotonic);
   disk->state = pool;
-  start_threads(pool, disk->depth < MAX_THREADS ? disk->depth : MAX_THREADS);
+  start_threads(pool, disk->max_pieces < MAX_THREADS ? disk->max_pieces : MAX_THREADS);
   if (pool->n_threads > 0) return 0;
   threads_close(disk);
   return emuv_err_set(err, EMUV_ERR_NOMEM, "no thread for the disk can be started");

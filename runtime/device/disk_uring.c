@@ -41,7 +41,7 @@ static int uring_open(struct emuv_disk *disk, struct emuv_err *err)
 {
   struct uring *u = calloc(1, sizeof *u);
   if (!u) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for a disk");
-  const int rc = io_uring_queue_init(disk->depth, &u->ring, IORING_SETUP_CLAMP);
+  const int rc = io_uring_queue_init(disk->max_pieces, &u->ring, IORING_SETUP_CLAMP);
   if (rc < 0) {
     free(u);
     return refuse(err, -rc);
@@ -107,8 +107,8 @@ static void prepare(const struct uring *u, int fd, struct io_uring_sqe *sqe, str
   io_uring_sqe_set_data(sqe, piece);
 }
 
-/* The ring has `depth` entries or more, and no more pieces than that are out: there is always one free, or the kernel
- * takes some. */
+/* The ring has `max_pieces` entries or more, and no more pieces than that are out: there is always one free, or the
+ * kernel takes some. */
 static void uring_start(struct emuv_disk *disk, struct emuv_disk_piece *piece)
 {
   struct uring *u = disk->state;
