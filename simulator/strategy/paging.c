@@ -2,7 +2,11 @@
 /* The paging loop. For each slice of each launch: its pages are referenced (absent ones are faulted in while the
  * compute stream waits), the slice runs, and the prefetcher proposes what to load ahead while it runs. A frame that is
  * taken from a page of the running slice is free only when the slice has ended. The loop decides and keeps the counts;
- * the machine keeps the time. */
+ * the machine keeps the time.
+ *
+ * VRAM may hold less than a slice references. When the pager takes the frame of a page that the slice has referenced
+ * and that has not run, all that is referenced by then runs first, as a part of the slice with its share of the work: a
+ * launch needs one frame to run, whatever it references. */
 #include "simulator/strategy/paging.h"
 
 #include "runtime/core/pager.h"
@@ -14,6 +18,16 @@
 #include <stdlib.h>
 
 enum { LOOKAHEAD_SLICES = 8, MAX_PROPOSALS = 4096, CHECK_EVERY = 256 };
+
+/* The slice that is being referenced. References are counted from its first. */
+struct now {
+  uint32_t slice, faults;
+  uint32_t part_ref;                 /* first reference that has not run */
+  uint32_t run, run_ref;             /* page run that is being referenced, and its first reference */
+  double share;                      /* of the launch's work that has not run */
+  struct emuv_pager_outcome outcome; /* of the references that have not run */
+  bool referencing;
+};
 
 struct run {
   const struct emuv_config *c;
@@ -32,6 +46,7 @@ struct run {
   uint8_t *pinnable;          /* per page: the user wants it kept; NULL = none */
   uint32_t vram_frames, window_pages;
   struct emuv_pager_counts start; /* counters at the start of the timed part */
+  struct now now;
 };
 
 static uint32_t frames(uint64_t bytes, uint64_t page)
@@ -49,6 +64,62 @@ static int build_future(struct run *r, struct emuv_err *err)
     return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u references", r->program.n_refs);
   emuv_program_next_uses(&r->program, r->next, r->first_use); /* after the backward pass `last` is the first use */
   return 0;
+}
+
+static uint32_t end_ref(const struct run *r, uint32_t slice)
+{
+  return slice + 1 == r->program.n_slices ? r->program.n_refs : r->program.slices[slice + 1].first_ref;
+}
+
+/* References up to `to` run, those that have not yet. */
+static int run_part(struct run *r, uint32_t to, double *end_ns, struct emuv_err *err)
+{
+  struct now *now = &r->now;
+  const struct emuv_slice *s = &r->program.slices[now->slice];
+  uint32_t n = end_ref(r, now->slice) - s->first_ref;
+  bool rest = to == n, last = now->slice + 1 == r->program.n_slices;
+  struct emuv_part part = {.slice = now->slice,
+                           .first_ref = now->part_ref,
+                           .n_refs = to - now->part_ref,
+                           .share = rest ? now->share : s->share * (to - now->part_ref) / n,
+                           .closes = rest && (last || s[1].opens_op)};
+  now->part_ref = to;
+  now->share -= part.share;
+  return r->machine->ops->run(r->machine, &part, &now->outcome, end_ns, err);
+}
+
+/* Has the page been referenced, up to reference `to`, and not run since? */
+static bool waits_to_run(const struct run *r, uint32_t page, uint32_t to)
+{
+  const struct emuv_slice *s = &r->program.slices[r->now.slice];
+  uint32_t ref = r->now.run_ref;
+  for (uint32_t i = r->now.run + 1; i-- > 0;) {
+    const struct emuv_page_run *run = &r->program.runs[s->first_run + i];
+    uint32_t at = ref + (page - run->first);
+    if (page - run->first < run->n && at >= r->now.part_ref && at < to) return true;
+    if (ref <= r->now.part_ref || !i) return false;
+    ref -= run[-1].n;
+  }
+  return false;
+}
+
+/* The pager takes a page's frame. */
+static int page_leaves(void *arg, uint32_t page, uint32_t frame, struct emuv_err *err)
+{
+  struct run *r = arg;
+  struct now *now = &r->now;
+  uint32_t reached = now->run_ref + r->pager.reached;
+  int rc = 0;
+  if (now->referencing && r->pager.used_in[page] == now->slice && waits_to_run(r, page, reached)) {
+    double end_ns;
+    rc = run_part(r, reached, &end_ns, err);
+    now->faults += now->outcome.faults;
+    now->outcome = (struct emuv_pager_outcome){.ready_ns = 0};
+    r->pager.frame_wait_slice = now->slice;
+    r->pager.frame_wait_ns = end_ns;
+  }
+  if (rc || !r->machine->ops->evict) return rc;
+  return r->machine->ops->evict(r->machine, page, frame, err);
 }
 
 static int open_pager(struct run *r, struct emuv_err *err)
@@ -69,7 +140,9 @@ static int open_pager(struct run *r, struct emuv_err *err)
                                .bounce_frames = r->machine_run.bounce_frames,
                                .on_disk = r->on_disk,
                                .ram = &r->machine->ram,
-                               .nvme = &r->machine->nvme};
+                               .nvme = &r->machine->nvme,
+                               .evict = page_leaves,
+                               .evict_arg = r};
   return emuv_pager_init(&r->pager, &env, err);
 }
 
@@ -191,18 +264,22 @@ static void close_all(struct run *r)
   free(r->on_disk);
 }
 
-static int touch_slice(struct run *r, const struct emuv_slice *s, uint32_t index, double start,
-                       struct emuv_pager_outcome *out, struct emuv_err *err)
+static int touch_slice(struct run *r, double start_ns, struct emuv_err *err)
 {
-  uint32_t ref = s->first_ref;
-  for (uint32_t i = 0; i < s->n_runs; i++) {
-    const struct emuv_page_run *run = &r->program.runs[s->first_run + i];
-    int rc = emuv_pager_access(&r->pager, run->first, run->n, run->flags & EMUV_RUN_WRITE, index,
-                               r->next ? r->next + ref : NULL, start, out, err);
-    if (rc) return rc;
-    ref += run->n;
+  struct now *now = &r->now;
+  const struct emuv_slice *s = &r->program.slices[now->slice];
+  int rc = 0;
+  now->referencing = true;
+  for (now->run = 0; !rc && now->run < s->n_runs; now->run++) {
+    const struct emuv_page_run *run = &r->program.runs[s->first_run + now->run];
+    rc = emuv_pager_access(&r->pager, run->first, run->n, run->flags & EMUV_RUN_WRITE, now->slice,
+                           r->next ? r->next + s->first_ref + now->run_ref : NULL, start_ns, &now->outcome, err);
+    now->run_ref += run->n;
   }
-  return 0;
+  now->referencing = false;
+  now->faults += now->outcome.faults;
+  r->pager.frame_wait_slice = UINT32_MAX;
+  return rc;
 }
 
 static void pin_wanted(struct run *r, const struct emuv_page_run *run)
@@ -250,27 +327,16 @@ static int prefetch(struct run *r, uint32_t slice, uint32_t faults, double issue
   return 0;
 }
 
-static int run_part(struct run *r, uint32_t index, const struct emuv_pager_outcome *out, double *end_ns,
-                    struct emuv_err *err)
-{
-  const struct emuv_slice *s = &r->program.slices[index];
-  bool last = index + 1 == r->program.n_slices;
-  uint32_t end_ref = last ? r->program.n_refs : s[1].first_ref;
-  struct emuv_part part = {
-      .slice = index, .n_refs = end_ref - s->first_ref, .share = s->share, .closes = last || s[1].opens_op};
-  return r->machine->ops->run(r->machine, &part, out, end_ns, err);
-}
-
 static int run_slice(struct run *r, uint32_t index, struct emuv_err *err)
 {
   const struct emuv_slice *s = &r->program.slices[index];
-  struct emuv_pager_outcome out = {.ready_ns = 0};
   double start_ns, end_ns;
+  r->now = (struct now){.slice = index, .share = s->share};
   int rc = r->machine->ops->reach(r->machine, index, &start_ns, err);
-  if (!rc) rc = touch_slice(r, s, index, start_ns, &out, err);
-  if (!rc) rc = run_part(r, index, &out, &end_ns, err);
+  if (!rc) rc = touch_slice(r, start_ns, err);
+  if (!rc) rc = run_part(r, end_ref(r, index) - s->first_ref, &end_ns, err);
   if (!rc) rc = after_slice(r, s, end_ns, err);
-  if (!rc) rc = prefetch(r, index, out.faults, start_ns, end_ns, err);
+  if (!rc) rc = prefetch(r, index, r->now.faults, start_ns, end_ns, err);
 #ifdef EMUV_CHECK_INVARIANTS
   if (!rc && (index % CHECK_EVERY == 0 || r->program.n_pages < 64)) rc = emuv_pager_check(&r->pager, err);
 #endif

@@ -276,11 +276,81 @@ static void test_what_kernels_cost(void **unused)
   check_time(m.stall_host_s, 50 * 2 * 3.5 + 6.5);
 }
 
+/* 20 launches of 8 pages each, all absent: 10 us a page over the link, 1 us of work. With fewer frames than pages the
+ * launch runs in parts, and each waits for its pages and its predecessor's frames: nothing overlaps, so the time is the
+ * same, but for what each part's faults cost. */
+static void test_launches_larger_than_vram(void **unused)
+{
+  (void)unused;
+  static const uint64_t frames[] = {1, 2, 3, 4, 5, 7, 8, 20};
+  for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+    struct emuv_config c = launches(5, 8, 20, 8, frames[i]);
+    struct emuv_metrics m;
+    uint64_t parts = (8 + frames[i] - 1) / frames[i];
+    c.hw.fault = 500;
+    assert_int_equal(run(&c, &m), 20 * parts);
+    check_time(m.total_s, 20 * (8 * 11 + 0.5 * (double)parts));
+    check_time(m.compute_s, 20 * 8);
+    assert_int_equal(m.faults, 160);
+    assert_int_equal(m.h2d_bytes, 160 * PAGE);
+  }
+}
+
+/* As above, and each page is written: it goes down, 10 us, before the next can take its only frame. */
+static void test_one_frame_and_writes(void **unused)
+{
+  (void)unused;
+  struct emuv_config c = launches(5, 8, 20, 8, 1);
+  struct emuv_metrics m;
+  c.pattern.write_ratio = 1;
+  assert_int_equal(run(&c, &m), 160);
+  check_time(m.total_s, 160 * 21 - 10); /* the last one stays */
+  assert_int_equal(m.d2h_bytes, 159 * PAGE);
+}
+
+/* Most recently used first, in two frames: one page stays while the others push each other out, until it is met again,
+ * 39 references later: references 40, 79, 118 and 157 hit. */
+static void test_parts_of_mru(void **unused)
+{
+  (void)unused;
+  struct emuv_config c = launches(5, 8, 20, 8, 2);
+  struct emuv_metrics m;
+  strcpy(c.policy, "mru");
+  run(&c, &m);
+  assert_int_equal(m.hits, 4);
+  check_time(m.total_s, 156 * 11 + 4);
+}
+
+/* Any order of eviction, any VRAM: the contract holds (struct watch), and each reference runs once. */
+static void test_parts_of_every_policy(void **unused)
+{
+  (void)unused;
+  for (size_t i = 0; emuv_policies[i]; i++)
+    for (uint64_t frames = 1; frames < 14; frames += 2)
+      for (int disk = 0; disk < 2; disk++) {
+        struct emuv_config c = launches(6, 7, 60, 5, frames);
+        struct emuv_metrics m;
+        strcpy(c.policy, emuv_policies[i]->name);
+        strcpy(c.prefetch, "oracle");
+        strcpy(c.pattern.kind, "zipf");
+        strcpy(c.write, frames % 4 == 1 ? "through" : "back");
+        c.pattern.write_ratio = 0.4;
+        if (disk) c.ram = 9 * PAGE, c.nvme = 1000 * PAGE, c.hw.nvme_read = c.hw.nvme_write = c.hw.h2d;
+        uint32_t parts = run(&c, &m);
+        assert_true(parts >= 60 * 2 && parts <= 60 * 7);
+        check_time(m.compute_s, 60 * 7);
+      }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_the_order_of_calls),
       cmocka_unit_test(test_what_kernels_cost),
+      cmocka_unit_test(test_launches_larger_than_vram),
+      cmocka_unit_test(test_one_frame_and_writes),
+      cmocka_unit_test(test_parts_of_mru),
+      cmocka_unit_test(test_parts_of_every_policy),
   };
   return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
 }
