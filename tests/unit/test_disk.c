@@ -294,7 +294,7 @@ static void short_transfers_are_healed(void **state)
     for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++) {
       struct world w;
       open_world(&w, &kinds[k], faults[f], 1280 * KIB, 12, 8);
-      run_random(&w, 16, 5 + f);
+      run_random(&w, 48, 5 + f);
       assert_true(info_of(&w).retries > 0);
       close_world(&w);
     }
