@@ -122,6 +122,17 @@ static int page_leaves(void *arg, uint32_t page, uint32_t frame, struct emuv_err
   return r->machine->ops->evict(r->machine, page, frame, err);
 }
 
+/* What was loaded ahead and not used for a whole step was not needed. */
+static uint32_t longest_step(const struct emuv_program *p)
+{
+  uint32_t longest = 0;
+  for (size_t s = 0; s < p->n_steps; s++) {
+    uint32_t n = p->step_first_slice[s + 1] - p->step_first_slice[s];
+    if (n > longest) longest = n;
+  }
+  return longest;
+}
+
 static int open_pager(struct run *r, struct emuv_err *err)
 {
   uint64_t page = r->how->page_bytes;
@@ -137,6 +148,7 @@ static int open_pager(struct run *r, struct emuv_err *err)
                                .always_write_back = r->how->always_write_back,
                                .initial = r->program.initial,
                                .first_use = r->first_use,
+                               .ahead_slices = longest_step(&r->program),
                                .bounce_frames = r->machine_run.bounce_frames,
                                .on_disk = r->on_disk,
                                .ram = &r->machine->ram,
