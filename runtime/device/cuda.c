@@ -115,18 +115,24 @@ static int open_arena(struct emuv_device *d, struct emuv_err *err)
   return r ? no_room(d, r, err) : EMUV_OK;
 }
 
+static CUresult open_stream(struct emuv_device *d, struct emuv_cuda_stream *s, bool copies)
+{
+  CUresult r = d->cu.stream_create(&s->stream, CU_STREAM_NON_BLOCKING);
+  s->event = calloc(EMUV_CUDA_SPANS, sizeof *s->event);
+  if (copies) s->work = calloc(EMUV_CUDA_SPANS, sizeof *s->work);
+  if (copies) s->span = calloc(EMUV_CUDA_SPANS, sizeof *s->span);
+  if (!s->event || (copies && (!s->work || !s->span))) return CUDA_ERROR_OUT_OF_MEMORY;
+  for (uint32_t i = 0; i < EMUV_CUDA_SPANS && !r; i++) r = d->cu.event_create(&s->event[i], CU_EVENT_DISABLE_TIMING);
+  return r;
+}
+
 static int open_streams(struct emuv_device *d, struct emuv_err *err)
 {
   CUresult r = d->cu.stream_create(&d->clock.stream, CU_STREAM_NON_BLOCKING);
-  for (int i = 0; i < EMUV_STREAM_DISK_READ; i++) {
-    struct emuv_cuda_stream *s = &d->stream[i];
-    if (!r) r = d->cu.stream_create(&s->stream, CU_STREAM_NON_BLOCKING);
-    if (r) return emuv_cuda_driver_error(&d->cu, EMUV_ERR_NODEV, r, "cuStreamCreate", err);
-    if (i == EMUV_STREAM_COMPUTE) continue;
-    s->events = calloc(EMUV_CUDA_SPANS, sizeof *s->events);
-    if (!s->events) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for the times of copies");
-  }
-  return EMUV_OK;
+  if (!r) r = d->cu.stream_create(&d->list_stream, CU_STREAM_NON_BLOCKING);
+  for (int i = 0; i < EMUV_CUDA_LISTS && !r; i++) r = d->cu.event_create(&d->list_event[i], CU_EVENT_DISABLE_TIMING);
+  for (int i = 0; i < EMUV_STREAM_DISK_READ && !r; i++) r = open_stream(d, &d->stream[i], i != EMUV_STREAM_COMPUTE);
+  return r ? emuv_cuda_driver_error(&d->cu, EMUV_ERR_NODEV, r, "making streams", err) : EMUV_OK;
 }
 
 static int check(struct emuv_device *d, struct emuv_err *err)
@@ -180,18 +186,26 @@ static void fail(struct emuv_device *device)
     __atomic_store_n(&device->shared->done[s].value, (uint64_t)INT64_MAX / 2, __ATOMIC_RELEASE);
 }
 
+static void close_stream(struct emuv_device *d, struct emuv_cuda_stream *s)
+{
+  for (uint32_t e = 0; s->event && e < EMUV_CUDA_SPANS; e++)
+    if (s->event[e]) d->cu.event_destroy(s->event[e]);
+  for (uint32_t e = 0; s->work && e < EMUV_CUDA_SPANS; e++)
+    if (s->work[e].mark) d->cu.event_destroy(s->work[e].mark);
+  free(s->event);
+  free(s->work);
+  free(s->span);
+  if (s->stream) d->cu.stream_destroy(s->stream);
+}
+
 static void close_streams(struct emuv_device *d)
 {
   for (int i = 0; i < EMUV_STREAM_DISK_READ; i++)
     if (d->stream[i].stream) d->cu.stream_synchronize(d->stream[i].stream);
-  for (int i = 0; i < EMUV_STREAM_DISK_READ; i++) {
-    struct emuv_cuda_stream *s = &d->stream[i];
-    for (uint32_t e = 0; s->events && e < EMUV_CUDA_SPANS; e++)
-      for (int end = 0; end < 2; end++)
-        if (s->events[e][end]) d->cu.event_destroy(s->events[e][end]);
-    free(s->events);
-    if (s->stream) d->cu.stream_destroy(s->stream);
-  }
+  for (int i = 0; i < EMUV_STREAM_DISK_READ; i++) close_stream(d, &d->stream[i]);
+  for (int i = 0; i < EMUV_CUDA_LISTS; i++)
+    if (d->list_event[i]) d->cu.event_destroy(d->list_event[i]);
+  if (d->list_stream) d->cu.stream_destroy(d->list_stream);
 }
 
 static void free_device_memory(struct emuv_device *d)
@@ -272,7 +286,11 @@ static int open_device(const struct emuv_device_env *env, struct emuv_device **d
 static void disk_done(struct emuv_device *device, enum emuv_stream stream, uint64_t seq)
 {
   if (!emuv_cuda_is_disk(stream)) return;
-  atomic_store_explicit(&device->disk_done[stream == EMUV_STREAM_DISK_WRITE], seq, memory_order_release);
+  const int w = stream == EMUV_STREAM_DISK_WRITE;
+  uint64_t from = atomic_load_explicit(&device->disk_done[w], memory_order_relaxed);
+  if (seq > from + EMUV_CUDA_SPANS) from = seq - EMUV_CUDA_SPANS;
+  for (const double now = emuv_cuda_now_ns(); from < seq;) device->disk_ns[w][++from % EMUV_CUDA_SPANS] = now;
+  atomic_store_explicit(&device->disk_done[w], seq, memory_order_release);
   uint64_t *const word = &device->shared->done[stream].value;
   uint64_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
   while (seen < seq && !__atomic_compare_exchange_n(word, &seen, seq, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {

@@ -2,10 +2,12 @@
 /* Inside of the device `cuda`; private to runtime/device/cuda*.c.
  *
  * Progress: the last number of each stream stands in pinned host memory (struct emuv_touch_shared): kernels write it
- * themselves, behind copies the stream writes it (cuStreamWriteValue64), and disk_done stores those of the disk.
- * Streams wait for each other on these words, so a wait needs no object of its own; what is already there is not waited
- * for. Work is submitted in an order in which everything comes after what it waits for, so streams that happen to share
- * a hardware queue cannot block each other for good.
+ * themselves, behind copies the stream writes it (cuStreamWriteValue64), and disk_done stores those of the disk. The
+ * host reads nothing else, so no thread that looks at progress can be held up by one that submits. Streams wait for the
+ * disk on its words and for each other by events, which cost a tenth of a microsecond each where a wait for a word
+ * costs a whole one, and more on the GPU; what is already there is not waited for. Work is submitted in an order in
+ * which everything comes after what it waits for, so streams that share a hardware queue cannot block each other for
+ * good.
  *
  * The device's primary context is current only while a call runs. All but done, disk_done and fail belong to one thread
  * at a time. */
@@ -25,19 +27,35 @@ enum {
   EMUV_CUDA_LISTS = 16,       /* launches in flight whose touches do not fit into arguments */
 };
 
-struct emuv_cuda_stream {
-  CUstream stream;
-  uint64_t last;        /* number of the last submitted work */
-  CUevent (*events)[2]; /* [EMUV_CUDA_SPANS]: start and end of copies; NULL for COMPUTE */
+/* What is kept of a copy, to tell later when it ran. */
+struct emuv_cuda_work {
+  double submit_ns;
+  uint64_t bytes;
+  struct emuv_after after; /* what had not finished then */
+  CUevent mark;            /* records when the copy ended, if `marked` */
+  bool marked;
 };
 
-/* Memory of host_alloc. */
+struct emuv_cuda_stream {
+  CUstream stream;
+  uint64_t last;                       /* number of the last submitted work */
+  CUevent *event;                      /* [EMUV_CUDA_SPANS]: recorded behind each work; other streams wait for it */
+  struct emuv_cuda_work *work;         /* [EMUV_CUDA_SPANS]; this and the rest are for copies alone */
+  struct emuv_span *span;              /* [EMUV_CUDA_SPANS] */
+  uint64_t resolved;                   /* spans are known up to this work */
+  uint64_t unmarked_bytes, n_unmarked; /* since the last mark */
+  double ns_per_byte;                  /* as of late */
+};
+
+/* Memory of host_alloc or peer_alloc. */
 struct emuv_cuda_host {
   struct emuv_cuda_host *next;
   char *memory;
   uint64_t bytes, mapped_bytes;
   CUdeviceptr address; /* on the GPU; 0 when not pinned */
   bool pinned;
+  CUcontext peer; /* that it was allocated in, retained; NULL: host memory */
+  CUdevice peer_device;
 };
 
 /* %globaltimer and events in CLOCK_MONOTONIC: known at one moment each, renewed now and then. */
@@ -82,6 +100,8 @@ struct emuv_device {
   CUdeviceptr lists_address;           /* device memory of the same shape */
   uint64_t list_user[EMUV_CUDA_LISTS]; /* kernel that reads it */
   uint32_t next_list;
+  CUstream list_stream;
+  CUevent list_event[EMUV_CUDA_LISTS];
   struct emuv_touch_params *params; /* scratch of launch */
   CUdeviceptr *copy_to, *copy_from; /* scratch of copy, n_copies_max */
   size_t *copy_bytes;
@@ -89,7 +109,8 @@ struct emuv_device {
   struct emuv_cuda_clock clock;
   struct emuv_device_costs costs;
   uint64_t reports_taken;
-  _Atomic uint64_t disk_done[2]; /* what the caller said; the words of the streams jump ahead when `failing` */
+  double disk_ns[2][EMUV_CUDA_SPANS]; /* when the caller said so, by number */
+  _Atomic uint64_t disk_done[2];      /* what the caller said; the words of the streams jump ahead when `failing` */
   atomic_bool failing;
   atomic_bool lost; /* a CUDA error that does not go away */
   struct emuv_err lost_err;
@@ -119,6 +140,7 @@ int emuv_cuda_make_room(struct emuv_device *device, enum emuv_stream stream, str
 
 int emuv_cuda_host_alloc(struct emuv_device *device, uint64_t bytes, int threads, void **memory, bool *pinned,
                          struct emuv_err *err);
+int emuv_cuda_peer_alloc(struct emuv_device *device, int index, uint64_t bytes, void **memory, struct emuv_err *err);
 void emuv_cuda_host_free(struct emuv_device *device, void *memory);
 /* The allocation that an address lies in, or NULL. */
 const struct emuv_cuda_host *emuv_cuda_host_find(const struct emuv_device *device, const void *memory);
@@ -137,5 +159,9 @@ int emuv_cuda_remap(struct emuv_device *device, const struct emuv_kernel *kernel
 int emuv_cuda_clock_open(struct emuv_device *device, struct emuv_err *err);
 void emuv_cuda_clock_close(struct emuv_device *device);
 bool emuv_cuda_span(struct emuv_device *device, enum emuv_stream stream, uint64_t seq, struct emuv_span *span);
+/* An event as CLOCK_MONOTONIC; the context is current. */
+bool emuv_cuda_event_ns(struct emuv_device *device, CUevent event, double *ns);
+/* Finds out when copies up to `seq`, which has finished, ran; the context is current. */
+void emuv_cuda_resolve(struct emuv_device *device, enum emuv_stream stream, uint64_t seq);
 
 #endif

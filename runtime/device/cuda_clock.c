@@ -97,21 +97,38 @@ void emuv_cuda_clock_close(struct emuv_device *device)
   if (c->stream) device->cu.stream_destroy(c->stream);
 }
 
-static bool event_ns(struct emuv_device *d, CUevent event, double *ns)
+bool emuv_cuda_event_ns(struct emuv_device *device, CUevent event, double *ns)
 {
+  const struct emuv_cuda_clock *c = &device->clock;
   float ms = 0;
-  if (d->cu.event_elapsed(&ms, d->clock.base[d->clock.current], event)) return false;
-  *ns = d->clock.base_ns + (double)ms * 1e6 + d->clock.offset_ns;
+  if (device->cu.event_elapsed(&ms, c->base[c->current], event)) return false;
+  *ns = c->base_ns + (double)ms * 1e6 + c->offset_ns;
   return true;
 }
 
-static bool copy_span(struct emuv_device *d, const struct emuv_cuda_stream *s, uint64_t seq, struct emuv_span *span)
+static bool copy_span(struct emuv_device *d, enum emuv_stream stream, uint64_t seq, struct emuv_span *span)
 {
-  CUevent *const pair = s->events[seq % EMUV_CUDA_SPANS];
-  if (emuv_cuda_enter(d, NULL)) return false;
-  const bool known = event_ns(d, pair[0], &span->start_ns) && event_ns(d, pair[1], &span->end_ns);
-  emuv_cuda_leave(d);
-  return known;
+  const struct emuv_cuda_stream *s = &d->stream[stream];
+  if (seq > s->resolved) {
+    if (emuv_cuda_enter(d, NULL)) return false;
+    emuv_cuda_resolve(d, stream, seq);
+    emuv_cuda_leave(d);
+  }
+  *span = s->span[seq % EMUV_CUDA_SPANS];
+  return true;
+}
+
+/* A stamp may arrive a little later than the number of the kernel. */
+static bool stamp_ns(const struct emuv_device *d, const uint64_t *stamp, uint64_t kernel, double *ns)
+{
+  const uint64_t low = (1u << EMUV_TOUCH_STAMP_BITS) - 1;
+  const double give_up = emuv_cuda_now_ns() + GIVE_UP_NS;
+  uint64_t seen = load(stamp);
+  for (; (seen & low) != EMUV_TOUCH_ROUND(kernel) || !seen; seen = load(stamp))
+    if (emuv_cuda_now_ns() > give_up) return false;
+  const int64_t since = (int64_t)((seen & ~low) - (d->clock.origin << EMUV_TOUCH_STAMP_BITS));
+  *ns = (double)(since >> EMUV_TOUCH_STAMP_BITS) + d->clock.offset_ns;
+  return true;
 }
 
 static void renew(struct emuv_device *d)
@@ -127,9 +144,7 @@ bool emuv_cuda_span(struct emuv_device *device, enum emuv_stream stream, uint64_
   if (emuv_cuda_is_disk(stream) || !seq || device->lost || seq > emuv_cuda_done(device, stream)) return false;
   if (s->last - seq >= EMUV_CUDA_SPANS) return false;
   renew(device);
-  if (stream != EMUV_STREAM_COMPUTE) return copy_span(device, s, seq, span);
+  if (stream != EMUV_STREAM_COMPUTE) return copy_span(device, stream, seq, span);
   const struct emuv_touch_span *g = &device->shared->span[seq % EMUV_TOUCH_RING];
-  span->start_ns = since_origin(device, &g->start_ns) + device->clock.offset_ns;
-  span->end_ns = since_origin(device, &g->end_ns) + device->clock.offset_ns;
-  return true;
+  return stamp_ns(device, &g->start, seq, &span->start_ns) && stamp_ns(device, &g->end, seq, &span->end_ns);
 }

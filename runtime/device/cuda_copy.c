@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+enum { UNMARKED_WORK = 32, UNMARKED_BYTES = 16 << 20 };
+
 static int make_scratch(struct emuv_device *d, uint32_t n, struct emuv_err *err)
 {
   if (n <= d->n_copies_max) return EMUV_OK;
@@ -67,15 +69,29 @@ static CUresult copy_all(struct emuv_device *d, CUstream stream, uint32_t n, boo
   return r;
 }
 
-/* Events around work number `seq`: made at the first use of their place. */
-static CUresult mark(struct emuv_device *d, struct emuv_cuda_stream *s, uint64_t seq, int end)
+/* Remembers what span() will need. Marks cost the link a microsecond, so they are few where copies follow each other
+ * closely; where the stream has nothing else to do they cost nothing. */
+static CUresult remember(struct emuv_device *d, enum emuv_stream stream, uint32_t n, bool idle)
 {
-  CUevent *const pair = s->events[seq % EMUV_CUDA_SPANS];
-  if (!pair[end]) {
-    const CUresult r = d->cu.event_create(&pair[end], CU_EVENT_DEFAULT);
-    if (r) return r;
-  }
-  return d->cu.event_record(pair[end], s->stream);
+  struct emuv_cuda_stream *s = &d->stream[stream];
+  struct emuv_cuda_work *w = &s->work[(s->last + 1) % EMUV_CUDA_SPANS];
+  w->bytes = 0;
+  for (uint32_t i = 0; i < n; i++) w->bytes += d->copy_bytes[i];
+  s->unmarked_bytes += w->bytes;
+  w->marked = idle || ++s->n_unmarked >= UNMARKED_WORK || s->unmarked_bytes >= UNMARKED_BYTES;
+  if (!w->marked) return CUDA_SUCCESS;
+  s->unmarked_bytes = s->n_unmarked = 0;
+  const CUresult r = w->mark ? CUDA_SUCCESS : d->cu.event_create(&w->mark, CU_EVENT_DEFAULT);
+  return r ? r : d->cu.event_record(w->mark, s->stream);
+}
+
+/* What of `after` has not happened yet. */
+static struct emuv_after pending(struct emuv_device *d, const struct emuv_after *after)
+{
+  struct emuv_after p = {{0}};
+  for (int s = 0; after && s < EMUV_N_STREAMS; s++)
+    if (emuv_cuda_done(d, s) < after->seq[s]) p.seq[s] = after->seq[s];
+  return p;
 }
 
 static int wait_on_host(struct emuv_device *d, enum emuv_stream stream, const struct emuv_after *after,
@@ -91,11 +107,15 @@ static int submit(struct emuv_device *d, enum emuv_stream stream, uint32_t n, bo
 {
   struct emuv_cuda_stream *s = &d->stream[stream];
   const uint64_t seq = s->last + 1;
-  const int rc = pageable ? wait_on_host(d, stream, after, err) : emuv_cuda_after(d, stream, after, err);
+  const bool idle = emuv_cuda_done(d, stream) == s->last;
+  struct emuv_cuda_work *w = &s->work[seq % EMUV_CUDA_SPANS];
+  w->submit_ns = emuv_cuda_now_ns();
+  w->after = pending(d, after);
+  const int rc = pageable ? wait_on_host(d, stream, after, err) : emuv_cuda_after(d, stream, &w->after, err);
   if (rc) return rc;
-  CUresult r = mark(d, s, seq, 0);
-  if (!r) r = copy_all(d, s->stream, n, pageable);
-  if (!r) r = mark(d, s, seq, 1);
+  CUresult r = copy_all(d, s->stream, n, pageable);
+  if (!r) r = d->cu.event_record(s->event[seq % EMUV_CUDA_SPANS], s->stream);
+  if (!r) r = remember(d, stream, n, idle);
   if (!r)
     r = d->cu.write_value(s->stream, d->shared_address + offsetof(struct emuv_touch_shared, done[stream].value), seq,
                           CU_STREAM_WRITE_VALUE_DEFAULT);

@@ -26,6 +26,8 @@
   FN(primary_release, "cuDevicePrimaryCtxRelease", 11000, PFN_cuDevicePrimaryCtxRelease_v11000)                        \
   FN(push, "cuCtxPushCurrent", 4000, PFN_cuCtxPushCurrent_v4000)                                                       \
   FN(pop, "cuCtxPopCurrent", 4000, PFN_cuCtxPopCurrent_v4000)                                                          \
+  FN(can_access, "cuDeviceCanAccessPeer", 4000, PFN_cuDeviceCanAccessPeer_v4000)                                       \
+  FN(enable_access, "cuCtxEnablePeerAccess", 4000, PFN_cuCtxEnablePeerAccess_v4000)                                    \
   FN(mem_info, "cuMemGetInfo", 3020, PFN_cuMemGetInfo_v3020)                                                           \
   FN(mem_alloc, "cuMemAlloc", 3020, PFN_cuMemAlloc_v3020)                                                              \
   FN(mem_free, "cuMemFree", 3020, PFN_cuMemFree_v3020)                                                                 \
@@ -41,7 +43,7 @@
   FN(stream_query, "cuStreamQuery", 2000, PFN_cuStreamQuery_v2000)                                                     \
   FN(wait_value, "cuStreamWaitValue64", 11070, PFN_cuStreamWaitValue64_v11070)                                         \
   FN(write_value, "cuStreamWriteValue64", 11070, PFN_cuStreamWriteValue64_v11070)                                      \
-  FN(batch_mem_op, "cuStreamBatchMemOp", 11070, PFN_cuStreamBatchMemOp_v11070)                                         \
+  FN(event_wait, "cuStreamWaitEvent", 3020, PFN_cuStreamWaitEvent_v3020)                                               \
   FN(event_create, "cuEventCreate", 2000, PFN_cuEventCreate_v2000)                                                     \
   FN(event_destroy, "cuEventDestroy", 4000, PFN_cuEventDestroy_v4000)                                                  \
   FN(event_record, "cuEventRecord", 2000, PFN_cuEventRecord_v2000)                                                     \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Kernels over pages: touches are packed (touch.h) and travel as arguments of the launch where they fit; longer lists
- * go to device memory first, and very long ones in several launches that make up one kernel. */
+ * go to device memory first, on a stream of their own so that they are there when their turn comes, and very long ones
+ * in several launches that make up one kernel. */
 #include "runtime/device/cuda.h"
 
 static bool moved(struct emuv_device *d, const struct emuv_touch *t)
@@ -85,7 +86,9 @@ static int start_list(struct emuv_device *d, const struct emuv_kernel *k, uint32
   *done += taken;
   p->head.last = *done == k->n_touches;
   CUresult r = d->cu.copy((CUdeviceptr)(uintptr_t)p->head.list, (CUdeviceptr)(uintptr_t)entry,
-                          p->head.n_touches * sizeof *entry, d->stream[EMUV_STREAM_COMPUTE].stream);
+                          p->head.n_touches * sizeof *entry, d->list_stream);
+  if (!r) r = d->cu.event_record(d->list_event[slot], d->list_stream);
+  if (!r) r = d->cu.event_wait(d->stream[EMUV_STREAM_COMPUTE].stream, d->list_event[slot], CU_EVENT_WAIT_DEFAULT);
   if (!r) r = start(d, d->list, p);
   if (r) return emuv_cuda_lose(d, r, "cuLaunchKernel", err);
   d->list_user[slot] = p->head.kernel;
@@ -102,6 +105,13 @@ static int start_kernel(struct emuv_device *d, const struct emuv_kernel *k, stru
   int rc = EMUV_OK;
   for (uint32_t done = 0; done < k->n_touches && !rc;) rc = start_list(d, k, &done, err);
   return rc;
+}
+
+static int record(struct emuv_device *d, struct emuv_err *err)
+{
+  const struct emuv_cuda_stream *s = &d->stream[EMUV_STREAM_COMPUTE];
+  const CUresult r = d->cu.event_record(s->event[(s->last + 1) % EMUV_CUDA_SPANS], s->stream);
+  return r ? emuv_cuda_lose(d, r, "cuEventRecord", err) : EMUV_OK;
 }
 
 static int inject(struct emuv_device *d, struct emuv_err *err)
@@ -143,6 +153,7 @@ int emuv_cuda_launch(struct emuv_device *device, const struct emuv_kernel *kerne
   if (!device->table) rc = emuv_cuda_remap(device, kernel, err);
   if (!rc) rc = emuv_cuda_after(device, EMUV_STREAM_COMPUTE, after, err);
   if (!rc) rc = start_kernel(device, kernel, err);
+  if (!rc) rc = record(device, err);
   emuv_cuda_leave(device);
   if (rc) return rc;
   *seq = ++device->stream[EMUV_STREAM_COMPUTE].last;

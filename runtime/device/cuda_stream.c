@@ -105,18 +105,16 @@ int emuv_cuda_make_room(struct emuv_device *device, enum emuv_stream stream, str
 int emuv_cuda_after(struct emuv_device *device, enum emuv_stream stream, const struct emuv_after *after,
                     struct emuv_err *err)
 {
-  CUstreamBatchMemOpParams op[EMUV_N_STREAMS] = {0};
-  unsigned n = 0;
-  for (int s = 0; after && s < EMUV_N_STREAMS; s++) {
-    if (s == (int)stream || over(device, s, after->seq[s])) continue;
-    op[n].waitValue.operation = CU_STREAM_MEM_OP_WAIT_VALUE_64;
-    op[n].waitValue.address = device->shared_address + offsetof(struct emuv_touch_shared, done[s].value);
-    op[n].waitValue.value64 = after->seq[s];
-    op[n++].waitValue.flags = CU_STREAM_WAIT_VALUE_GEQ;
+  const CUstream waiter = device->stream[stream].stream;
+  CUresult r = CUDA_SUCCESS;
+  for (int s = 0; after && s < EMUV_N_STREAMS && !r; s++) {
+    const uint64_t seq = after->seq[s];
+    if (s == (int)stream || over(device, s, seq)) continue;
+    if (emuv_cuda_is_disk(s))
+      r = device->cu.wait_value(waiter, device->shared_address + offsetof(struct emuv_touch_shared, done[s].value), seq,
+                                CU_STREAM_WAIT_VALUE_GEQ);
+    else
+      r = device->cu.event_wait(waiter, device->stream[s].event[seq % EMUV_CUDA_SPANS], CU_EVENT_WAIT_DEFAULT);
   }
-  if (!n) return EMUV_OK;
-  const CUresult r = n == 1 ? device->cu.wait_value(device->stream[stream].stream, op[0].waitValue.address,
-                                                    op[0].waitValue.value64, CU_STREAM_WAIT_VALUE_GEQ)
-                            : device->cu.batch_mem_op(device->stream[stream].stream, n, op, 0);
-  return r ? emuv_cuda_lose(device, r, "cuStreamWaitValue64", err) : EMUV_OK;
+  return r ? emuv_cuda_lose(device, r, "waiting for another stream", err) : EMUV_OK;
 }

@@ -33,6 +33,7 @@ struct emuv_touch_entry {
 struct emuv_touch_state {
   uint64_t start_ns;      /* of the running kernel, %globaltimer */
   uint64_t found, head;   /* wrong pages found; reports made */
+  uint64_t told;          /* of the found ones, those that the host knows */
   uint32_t arrived, lock; /* blocks of the running kernel that are through; of the reports */
   uint64_t sum;           /* of what was read without a check; of no use but that */
 };
@@ -48,9 +49,15 @@ struct emuv_touch_report {
   uint64_t offset, expected, found, kernel;
 };
 
+/* When a kernel ran: stamps, that is %globaltimer's low 52 bits and how often the ring has gone round, so that a reader
+ * can tell whether both words are there yet. */
 struct emuv_touch_span {
-  uint64_t start_ns, end_ns; /* %globaltimer */
+  uint64_t start, end;
 };
+
+#define EMUV_TOUCH_STAMP_BITS 12
+#define EMUV_TOUCH_ROUND(kernel) ((kernel) / EMUV_TOUCH_RING % (1u << EMUV_TOUCH_STAMP_BITS))
+#define EMUV_TOUCH_STAMP(ns, kernel) ((ns) << EMUV_TOUCH_STAMP_BITS | EMUV_TOUCH_ROUND(kernel))
 
 struct emuv_touch_word {
   uint64_t value, unused[15]; /* a line of its own */
