@@ -362,4 +362,5 @@ const struct emuv_device_ops emuv_device_cuda = {
     .mismatches = mismatches,
     .flip = flip,
     .costs = costs,
+    .peer_alloc = emuv_cuda_peer_alloc,
 };

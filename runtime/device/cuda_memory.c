@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pinned host memory: mapped with huge pages where the system has them, touched by many threads at once (the system
- * clears pages as they are touched: that is most of the work), then registered with the driver. */
+ * clears pages as they are touched: that is most of the work), then registered with the driver. And memory of another
+ * GPU in its place: all addresses are of one space, so nothing but its allocation differs. */
 #include "runtime/device/cuda.h"
 
 #include <stdlib.h>
@@ -90,6 +91,67 @@ int emuv_cuda_host_alloc(struct emuv_device *device, uint64_t bytes, int threads
   return EMUV_OK;
 }
 
+/* The other GPU's primary context, retained, and a way to its memory. */
+static int reach(struct emuv_device *d, int index, struct emuv_cuda_host *h, struct emuv_err *err)
+{
+  int direct = 0;
+  if (index < 0 || d->cu.device_get(&h->peer_device, index))
+    return emuv_err_set(err, EMUV_ERR_NODEV, "there is no GPU number %d", index);
+  if (h->peer_device != d->device) d->cu.can_access(&direct, d->device, h->peer_device);
+  if (h->peer_device != d->device && !direct)
+    return emuv_err_set(err, EMUV_ERR_NODEV, "GPU %d cannot reach the memory of GPU %d", d->env.index, index);
+  CUresult r = d->cu.primary_retain(&h->peer, h->peer_device);
+  if (r) return emuv_cuda_driver_error(&d->cu, EMUV_ERR_NODEV, r, "the other GPU's primary context", err);
+  if (h->peer == d->context) return EMUV_OK;
+  const int rc = emuv_cuda_enter(d, err);
+  if (rc) return rc;
+  r = d->cu.enable_access(h->peer, 0);
+  emuv_cuda_leave(d);
+  if (!r || r == CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED) return EMUV_OK;
+  return emuv_cuda_driver_error(&d->cu, EMUV_ERR_NODEV, r, "reaching the other GPU's memory", err);
+}
+
+static int allocate_there(struct emuv_device *d, struct emuv_cuda_host *h, struct emuv_err *err)
+{
+  CUresult r = d->cu.push(h->peer);
+  if (r) return emuv_cuda_driver_error(&d->cu, EMUV_ERR_NODEV, r, "the other GPU's primary context", err);
+  r = d->cu.mem_alloc(&h->address, h->bytes);
+  emuv_cuda_leave(d);
+  if (r) return emuv_cuda_driver_error(&d->cu, EMUV_ERR_NOMEM, r, "allocating the other GPU's memory", err);
+  h->memory = (char *)(uintptr_t)h->address;
+  h->pinned = true;
+  return EMUV_OK;
+}
+
+int emuv_cuda_peer_alloc(struct emuv_device *device, int index, uint64_t bytes, void **memory, struct emuv_err *err)
+{
+  struct emuv_cuda_host *h = calloc(1, sizeof *h);
+  *memory = NULL;
+  if (!h) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory");
+  h->bytes = bytes;
+  int rc = reach(device, index, h, err);
+  if (!rc) rc = allocate_there(device, h, err);
+  if (rc) {
+    if (h->peer) device->cu.primary_release(h->peer_device);
+    free(h);
+    return rc;
+  }
+  h->next = device->hosts;
+  device->hosts = h;
+  *memory = h->memory;
+  return EMUV_OK;
+}
+
+static void free_peer(struct emuv_device *d, struct emuv_cuda_host *h)
+{
+  if (!d->cu.push(h->peer)) {
+    d->cu.mem_free(h->address);
+    emuv_cuda_leave(d);
+  }
+  d->cu.primary_release(h->peer_device);
+  free(h);
+}
+
 void emuv_cuda_host_free(struct emuv_device *device, void *memory)
 {
   struct emuv_cuda_host **at = &device->hosts;
@@ -97,6 +159,10 @@ void emuv_cuda_host_free(struct emuv_device *device, void *memory)
   struct emuv_cuda_host *h = *at;
   if (!h) return;
   *at = h->next;
+  if (h->peer) {
+    free_peer(device, h);
+    return;
+  }
   if (h->pinned && !device->cu.push(device->context)) {
     device->cu.host_unregister(h->memory);
     emuv_cuda_leave(device);

@@ -84,7 +84,8 @@ struct emuv_copy {
   void *host;
 };
 
-/* Found by a kernel that checks: the first wrong word of a (page, kernel, block); expected and found are that word. */
+/* Found by a kernel that checks: the first wrong word of a page, or of each part of it that a group of the kernel's
+ * threads has read; expected and found are that word. */
 struct emuv_mismatch {
   uint32_t page, version;
   uint64_t offset, expected, found;
@@ -127,7 +128,8 @@ struct emuv_device_ops {
   int (*open)(const struct emuv_device_env *env, struct emuv_device **device, struct emuv_err *err);
   void (*close)(struct emuv_device *device); /* waits for all work; gives everything back */
   /* Host memory that copies run from at full speed: touched by several threads, then pinned. *pinned false: pinning was
-   * refused and the memory is pageable (copies still work, slower). EMUV_ERR_NOMEM. */
+   * refused and the memory is pageable (copies still work, slower, and may wait for what they come after).
+   * EMUV_ERR_NOMEM. */
   int (*host_alloc)(struct emuv_device *device, uint64_t bytes, int threads, void **memory, bool *pinned,
                     struct emuv_err *err);
   void (*host_free)(struct emuv_device *device, void *memory);
@@ -158,6 +160,10 @@ struct emuv_device_ops {
   /* Inverts bits of a 64-bit word of a frame, behind everything submitted and before everything to come (waits). */
   int (*flip)(struct emuv_device *device, uint32_t frame, uint64_t offset, uint64_t bits, struct emuv_err *err);
   void (*costs)(struct emuv_device *device, struct emuv_device_costs *costs);
+  /* Memory of GPU number `index` in place of host memory: copies and kernels that read in place take it like that of
+   * host_alloc, host_free gives it back, but the CPU cannot reach it. `index` may be the device's own. NULL: the device
+   * has no such memory. EMUV_ERR_NODEV (no such GPU, or no direct way to it), EMUV_ERR_NOMEM. */
+  int (*peer_alloc)(struct emuv_device *device, int index, uint64_t bytes, void **memory, struct emuv_err *err);
 };
 
 extern const struct emuv_device_ops *const emuv_devices[]; /* NULL-terminated, in the order of devices.def */

@@ -3,7 +3,10 @@
  * write, what a launch costs, a chain of kernels and copies that wait for each other, mapping, pinning, reading in
  * place.
  *
- *   device_bench [DEVICE [GIB]]      default: cuda, an arena of 8 GiB; half of that is pinned in RAM
+ *   device_bench [DEVICE [GIB [PEER]]]      default: cuda, an arena of 8 GiB; half of that is pinned in RAM
+ *
+ * PEER: number of a GPU; copies and reading in place are measured with its memory in place of RAM, too (lists that
+ * begin with peer_).
  *
  * Every rate is bytes over the time from the first start to the last end, by the device's own clock; the best of a few
  * repetitions. Exit status: 0, 1 on an error, 77 when the device is not there. */
@@ -22,7 +25,8 @@ struct bench {
   struct emuv_device *device;
   uint8_t *host;
   uint64_t arena_bytes, host_bytes;
-  bool pinned;
+  bool pinned, with_peer;
+  int peer;
   struct emuv_err err;
   json_t *out;
 };
@@ -47,8 +51,19 @@ static void bench_open(struct bench *b, uint64_t page_bytes, enum emuv_mapping m
   b->env.n_frames = b->env.n_pages = (uint32_t)(b->arena_bytes / page_bytes);
   if (mapping == EMUV_MAPPING_REMAP) b->env.n_pages *= 2;
   if (b->ops->open(&b->env, &b->device, &b->err)) fatal(b, "open");
-  if (b->ops->host_alloc(b->device, b->host_bytes, 16, &memory, &b->pinned, &b->err)) fatal(b, "host_alloc");
+  b->pinned = true;
+  if (b->with_peer ? b->ops->peer_alloc(b->device, b->peer, b->host_bytes, &memory, &b->err)
+                   : b->ops->host_alloc(b->device, b->host_bytes, 16, &memory, &b->pinned, &b->err))
+    fatal(b, "host memory");
   b->host = memory;
+}
+
+static json_t *list(struct bench *b, const char *name)
+{
+  char key[32];
+  snprintf(key, sizeof key, "%s%s", b->with_peer ? "peer_" : "", name);
+  if (!json_object_get(b->out, key)) json_object_set_new(b->out, key, json_array());
+  return json_object_get(b->out, key);
 }
 
 static void bench_close(struct bench *b)
@@ -127,7 +142,7 @@ static void copies_of(struct bench *b, uint64_t page_bytes)
     for (uint32_t batch = 1; batch <= 64; batch *= 64) {
       double host_ns = 0;
       const double rate = copy_rate(b, direction != 1, direction != 0, (uint32_t)n, batch, &host_ns);
-      json_array_append_new(json_object_get(b->out, "copies"),
+      json_array_append_new(list(b, "copies"),
                             json_pack("{s:I, s:s, s:i, s:f, s:f}", "bytes", (json_int_t)page_bytes, "direction",
                                       names[direction], "batch", (int)batch, "gb_per_s", rate, "host_ns", host_ns));
     }
@@ -176,10 +191,9 @@ static void kernels_of(struct bench *b, uint64_t page_bytes, enum emuv_mapping m
           .page = i, .frame = i, .version = m == 0 ? UINT32_MAX : 0, .flags = modes[m].flags, .bytes = page_bytes};
     const double ns = kernel_ns(b, touch, b->env.n_frames);
     const double bytes = (double)b->env.n_frames * (double)page_bytes * (m == 3 ? 2 : 1);
-    json_array_append_new(json_object_get(b->out, "kernels"),
-                          json_pack("{s:I, s:s, s:s, s:f}", "page_bytes", (json_int_t)page_bytes, "mapping",
-                                    mapping == EMUV_MAPPING_TABLE ? "table" : "remap", "does", modes[m].name,
-                                    "gb_per_s", bytes / ns));
+    json_array_append_new(list(b, "kernels"), json_pack("{s:I, s:s, s:s, s:f}", "page_bytes", (json_int_t)page_bytes,
+                                                        "mapping", mapping == EMUV_MAPPING_TABLE ? "table" : "remap",
+                                                        "does", modes[m].name, "gb_per_s", bytes / ns));
   }
   uint64_t total = 0;
   struct emuv_mismatch one;
@@ -209,7 +223,7 @@ static void launches_of(struct bench *b, uint32_t n, uint64_t bytes)
   const double alone = now_ns();
   wait_for(b, EMUV_STREAM_COMPUTE, launch(b, touch, n, NULL));
   const double sync_ns = now_ns() - alone;
-  json_array_append_new(json_object_get(b->out, "launches"),
+  json_array_append_new(list(b, "launches"),
                         json_pack("{s:i, s:I, s:f, s:f, s:f, s:f}", "touches", (int)n, "bytes_each", (json_int_t)bytes,
                                   "host_ns", host_ns, "device_ns", (last.end_ns - first.start_ns) / LAUNCHES,
                                   "kernel_ns", last.end_ns - last.start_ns, "launch_and_wait_ns", sync_ns));
@@ -236,7 +250,7 @@ static void chain_of(struct bench *b, enum emuv_stream stream)
   wait_for(b, EMUV_STREAM_COMPUTE, kernel);
   span_of(b, EMUV_STREAM_COMPUTE, kernel - CHAIN, &first);
   span_of(b, EMUV_STREAM_COMPUTE, kernel, &last);
-  json_array_append_new(json_object_get(b->out, "chains"),
+  json_array_append_new(list(b, "chains"),
                         json_pack("{s:s, s:I, s:f, s:f}", "stream", stream == EMUV_STREAM_UP ? "up" : "down", "bytes",
                                   (json_int_t)b->env.page_bytes, "host_ns", host_ns, "round_ns",
                                   (last.start_ns - first.start_ns) / CHAIN));
@@ -272,7 +286,7 @@ static void remap_of(struct bench *b, uint64_t page_bytes, uint32_t n, bool adjo
     if (round == 7) b->ops->costs(b->device, &before);
   }
   b->ops->costs(b->device, &after);
-  json_array_append_new(json_object_get(b->out, "remaps"),
+  json_array_append_new(list(b, "remaps"),
                         json_pack("{s:I, s:i, s:b, s:f, s:f}", "page_bytes", (json_int_t)page_bytes, "pages", (int)n,
                                   "adjoining", (int)adjoining, "map_ns",
                                   (after.map_ns - before.map_ns) / (double)(after.maps - before.maps), "unmap_ns",
@@ -291,9 +305,8 @@ static void in_place_of(struct bench *b, uint64_t page_bytes)
                                    .bytes = page_bytes,
                                    .host = b->host + i * page_bytes};
   if (b->pinned)
-    json_array_append_new(json_object_get(b->out, "in_place"),
-                          json_pack("{s:I, s:f}", "page_bytes", (json_int_t)page_bytes, "gb_per_s",
-                                    (double)n * (double)page_bytes / kernel_ns(b, touch, n)));
+    json_array_append_new(list(b, "in_place"), json_pack("{s:I, s:f}", "page_bytes", (json_int_t)page_bytes, "gb_per_s",
+                                                         (double)n * (double)page_bytes / kernel_ns(b, touch, n)));
   free(touch);
   bench_close(b);
 }
@@ -309,7 +322,7 @@ static void pinning_of(struct bench *b, int threads)
   const double made = now_ns();
   b->ops->host_free(b->device, memory);
   const double gib = (double)b->host_bytes / (double)(1 << 30);
-  json_array_append_new(json_object_get(b->out, "pinning"),
+  json_array_append_new(list(b, "pinning"),
                         json_pack("{s:i, s:b, s:f, s:f}", "threads", threads, "pinned", (int)pinned, "s_per_gib",
                                   (made - start) / 1e9 / gib, "free_s_per_gib", (now_ns() - made) / 1e9 / gib));
   bench_close(b);
@@ -317,9 +330,7 @@ static void pinning_of(struct bench *b, int threads)
 
 static void run(struct bench *b)
 {
-  static const char *const lists[] = {"copies", "kernels", "launches", "chains", "remaps", "in_place", "pinning"};
   static const uint64_t sizes[] = {4096, 65536, 262144, 1 << 20, 2 << 20, 16 << 20, 64 << 20};
-  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) json_object_set_new(b->out, lists[i], json_array());
   small_work(b);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) copies_of(b, sizes[i]);
   kernels_of(b, 65536, EMUV_MAPPING_TABLE);
@@ -336,6 +347,14 @@ static void run(struct bench *b)
   for (int threads = 1; threads <= 16; threads *= 4) pinning_of(b, threads);
 }
 
+static void run_peer(struct bench *b)
+{
+  b->with_peer = true;
+  for (uint64_t page = 65536; page <= 64 << 20; page *= 4) copies_of(b, page);
+  in_place_of(b, 65536);
+  in_place_of(b, 2 << 20);
+}
+
 int main(int argc, char **argv)
 {
   struct emuv_device_info info;
@@ -349,6 +368,10 @@ int main(int argc, char **argv)
   json_object_update_new(b.out, json_pack("{s:s, s:s, s:s, s:I}", "device", info.name, "link", info.link, "driver",
                                           info.driver, "free_bytes", (json_int_t)info.free_bytes));
   run(&b);
+  if (argc > 3 && b.ops->peer_alloc) {
+    b.peer = atoi(argv[3]);
+    run_peer(&b);
+  }
   char *text = json_dumps(b.out, JSON_INDENT(1) | JSON_REAL_PRECISION(5));
   puts(text);
   free(text);
