@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL_PAGE = 256 * 1024, DEPTH = 32, DEPTH_SMALL = 128, SCRATCH_BYTES = 64 << 20, SCRATCH_PAGES = 128 };
+enum { SCRATCH_BYTES = 64 << 20, SCRATCH_PAGES = 128 };
+/* Bytes in flight that keep a disk busy, and no more: what is in flight goes before what is more urgent. */
+enum { DISK_BYTES = 32 << 20, DISK_MIN_DEPTH = 4, DISK_MAX_DEPTH = 128 };
 enum { MERGE_BYTES = 16 << 20, MERGE_STAGED_BYTES = 4 << 20 };
 
 int emuv_engine_check(struct emuv_engine *e, struct emuv_err *err)
@@ -91,6 +93,12 @@ static int open_ram(struct emuv_engine *e, struct emuv_err *err)
   return 0;
 }
 
+static uint32_t disk_depth(uint64_t page_bytes)
+{
+  uint64_t n = DISK_BYTES / page_bytes;
+  return n < DISK_MIN_DEPTH ? DISK_MIN_DEPTH : n > DISK_MAX_DEPTH ? DISK_MAX_DEPTH : (uint32_t)n;
+}
+
 static int open_disk(struct emuv_engine *e, struct emuv_err *err)
 {
   const struct emuv_engine_env *env = &e->env;
@@ -98,7 +106,7 @@ static int open_disk(struct emuv_engine *e, struct emuv_err *err)
   struct emuv_disk_env d = {.path = env->disk_path,
                             .slot_bytes = env->page_bytes,
                             .n_slots = env->nvme_slots,
-                            .depth = env->page_bytes < SMALL_PAGE ? DEPTH_SMALL : DEPTH,
+                            .depth = disk_depth(env->page_bytes),
                             .inject = env->inject};
   int rc = emuv_disk_open(&d, &e->disk, err);
   if (rc) return rc;
