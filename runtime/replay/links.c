@@ -37,7 +37,7 @@ struct scan {
 
 struct traffic {
   double up, down, disk_read, disk_write; /* bytes */
-  double seconds;
+  double seconds, up_busy, down_busy;
 };
 
 static uint32_t bounce_of(const struct scan *s)
@@ -146,12 +146,15 @@ static int take_stock(struct scan *s, struct traffic *t, struct emuv_err *err)
 {
   struct emuv_engine_stats stats;
   const int rc = emuv_engine_drain(s->engine, err);
+  const double now_s = emuv_calibrate_now_ns() * 1e-9;
   emuv_engine_stats(s->engine, &stats);
   *t = (struct traffic){.up = (double)stats.up_bytes,
                         .down = (double)stats.down_bytes,
                         .disk_read = (double)stats.disk_read_bytes,
                         .disk_write = (double)stats.disk_write_bytes,
-                        .seconds = emuv_calibrate_now_ns() * 1e-9};
+                        .up_busy = stats.up_busy_ns * 1e-9,
+                        .down_busy = stats.down_busy_ns * 1e-9,
+                        .seconds = now_s};
   return rc;
 }
 
@@ -162,6 +165,8 @@ static void subtract(struct traffic *t, const struct traffic *before)
   t->disk_read -= before->disk_read;
   t->disk_write -= before->disk_write;
   t->seconds -= before->seconds;
+  t->up_busy -= before->up_busy;
+  t->down_busy -= before->down_busy;
 }
 
 /* Passes in steady state, after one that does not count. */
@@ -196,9 +201,17 @@ struct table {
   uint32_t n;
 };
 
-static void add_row(struct table *t, const char *what, uint64_t page_bytes, double plain, double engine, double needed)
+static struct emuv_links_row *add_row(struct table *t, const char *what, uint64_t page_bytes, double plain,
+                                      double engine, double needed)
 {
-  t->rows[t->n++] = (struct emuv_links_row){what, page_bytes, plain, engine, needed};
+  t->rows[t->n] = (struct emuv_links_row){
+      .what = what, .page_bytes = page_bytes, .plain = plain, .engine = engine, .needed = needed};
+  return &t->rows[t->n++];
+}
+
+static double rate(double bytes, double seconds)
+{
+  return seconds > 0 ? bytes / seconds : 0;
 }
 
 struct plain {
@@ -235,8 +248,9 @@ static int measure_link(const struct emuv_links_options *o, const struct plain *
     close_scan(&born);
   }
   if (rc != 0) return rc;
-  add_row(table, "host to device", page_bytes, p->up, up.up / up.seconds, NEEDED_LINK);
-  add_row(table, "device to host", page_bytes, p->down, down.down / down.seconds, NEEDED_LINK);
+  add_row(table, "host to device", page_bytes, p->up, up.up / up.seconds, NEEDED_LINK)->busy = rate(up.up, up.up_busy);
+  add_row(table, "device to host", page_bytes, p->down, down.down / down.seconds, NEEDED_LINK)->busy =
+      rate(down.down, down.down_busy);
   add_row(table, "both at once, of both alone", page_bytes, p->up + p->down, (both.up + both.down) / both.seconds,
           NEEDED_BOTH);
   add_row(table, "both at once, of both plain", page_bytes, p->both, (both.up + both.down) / both.seconds, NEEDED_BOTH);
@@ -303,13 +317,17 @@ static bool reaches(const struct emuv_links_row *row)
 
 void emuv_links_print(const struct emuv_links_row *rows, uint32_t n, FILE *table)
 {
-  char size[32];
-  (void)fprintf(table, "%-28s %8s %16s %16s %8s\n", "link", "page", "best plain GB/s", "engine GB/s", "share");
-  for (uint32_t i = 0; i < n; i++)
-    (void)fprintf(table, "%-28s %8s %16.2f %16.2f %6.1f %%%s\n", rows[i].what,
+  char size[32], busy[32];
+  (void)fprintf(table, "%-28s %8s %16s %12s %14s %8s\n", "link", "page", "best plain GB/s", "engine GB/s", "while busy",
+                "share");
+  for (uint32_t i = 0; i < n; i++) {
+    busy[0] = 0;
+    if (rows[i].busy > 0) (void)snprintf(busy, sizeof busy, "%.2f", rows[i].busy / 1e9);
+    (void)fprintf(table, "%-28s %8s %16.2f %12.2f %14s %6.1f %%%s\n", rows[i].what,
                   emuv_units_format_bytes(rows[i].page_bytes, size, sizeof size), rows[i].plain / 1e9,
-                  rows[i].engine / 1e9, 100 * rows[i].engine / rows[i].plain,
+                  rows[i].engine / 1e9, busy, 100 * rows[i].engine / rows[i].plain,
                   reaches(&rows[i]) ? "" : "  (less than it should be)");
+  }
 }
 
 int emuv_links(const struct emuv_links_options *options, FILE *table, bool *reached, struct emuv_err *err)

@@ -30,6 +30,7 @@ struct emuv_links_row {
   const char *what;
   uint64_t page_bytes;
   double plain, engine; /* bytes per second */
+  double busy;          /* engine, over the time in which this link was busy; 0 = not told */
   double needed;        /* share of plain that a good engine reaches */
 };
 

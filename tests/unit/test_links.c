@@ -50,22 +50,23 @@ static void every_link_has_its_rows(void **state)
     assert_true(rows[i].plain > 0 && rows[i].engine > 0);
     assert_true(rows[i].engine <= fastest[i] * 1.02);
   }
+  assert_true(rows[0].busy > 0 && rows[1].busy > 0);
   assert_true(rows[0].plain <= 1e9 * 1.02 && rows[1].plain <= 0.5e9 * 1.02);
 }
 
 static void tables_say_what_is_less_than_it_should_be(void **state)
 {
   (void)state;
-  const struct emuv_links_row rows[] = {{"host to device", 2048 * KIB, 55e9, 54e9, 0.95},
-                                        {"disk to device", 2048 * KIB, 5e9, 4e9, 0.9}};
+  const struct emuv_links_row rows[] = {{"host to device", 2048 * KIB, 55e9, 54e9, 54.5e9, 0.95},
+                                        {"disk to device", 2048 * KIB, 5e9, 4e9, 0, 0.9}};
   char *text = NULL;
   size_t length = 0;
   FILE *file = open_memstream(&text, &length);
   assert_non_null(file);
   emuv_links_print(rows, 2, file);
   assert_int_equal(fclose(file), 0);
-  assert_non_null(strstr(text, "2MiB            55.00            54.00   98.2 %\n"));
-  assert_non_null(strstr(text, "2MiB             5.00             4.00   80.0 %  (less"));
+  assert_non_null(strstr(text, "2MiB            55.00        54.00          54.50   98.2 %\n"));
+  assert_non_null(strstr(text, "2MiB             5.00         4.00                  80.0 %  (less"));
   free(text);
 }
 
