@@ -43,6 +43,7 @@ both 4 cyclic.yaml --policy lru --prefetch stride,oracle
 both 2 cyclic.yaml --policy lru --ram 512KiB --nvme "$tmp:4MiB"
 # VRAM below what one launch uses, one frame at the least, and policies that give up what has just been used.
 both 8 cyclic.yaml --policy lru,mru --vram 64KiB,192KiB --set slice=256KiB --set pattern.object=256KiB --ram 512KiB,16MiB --page-size 64KiB --nvme "$tmp:16MiB"
+both 2 cyclic.yaml --policy lru --ram 64KiB --nvme "$tmp:4MiB" --prefetch next-n
 both 4 cyclic.yaml --set write=through,back --set pin=weights --ram 768KiB --nvme "$tmp:4MiB"
 both 8 cyclic.yaml --strategy resident,emuv --set plans=paging --ram 16MiB,1MiB --nvme "$tmp:4MiB"
 cat >zipf.yaml <<'YAML'
