@@ -38,9 +38,9 @@ tokens: 3
 warmup: 1
 vram: 1MiB
 YAML
-both 2 cyclic.yaml --policy lru --prefetch none
-both 4 cyclic.yaml --policy lru --prefetch stride,oracle
-both 2 cyclic.yaml --policy lru --ram 512KiB --nvme "$tmp:4MiB"
+both 4 cyclic.yaml --policy belady,random --prefetch none
+both 8 cyclic.yaml --policy lru,mru --prefetch stride,oracle
+both 4 cyclic.yaml --policy lru,belady --ram 512KiB --nvme "$tmp:4MiB"
 # VRAM below what one launch uses, one frame at the least, and policies that give up what has just been used.
 both 8 cyclic.yaml --policy lru,mru --vram 64KiB,192KiB --set slice=256KiB --set pattern.object=256KiB --ram 512KiB,16MiB --page-size 64KiB --nvme "$tmp:16MiB"
 both 2 cyclic.yaml --policy lru --ram 64KiB --nvme "$tmp:4MiB" --prefetch next-n
@@ -56,7 +56,7 @@ ram: 512KiB
 nvme: 4MiB
 tokens: 2
 YAML
-both 4 zipf.yaml --nvme-path "$tmp" --policy lru,clock --vram 512KiB,640KiB
+both 6 zipf.yaml --nvme-path "$tmp" --policy lru,lfu,clock --vram 128KiB,640KiB # less than a slice, runs in parts
 cat >decode.yaml <<'YAML'
 model: tiny-model.yaml
 hardware: rtx-4090
@@ -67,12 +67,12 @@ batch: 2
 tokens: 3
 prompt: 4
 ram: 64MiB
-vram: 1536KiB
+vram: 768KiB
 YAML
-both 2 decode.yaml --policy lru
+both 4 decode.yaml --policy lru,belady
 both 2 decode.yaml --ram 512KiB --nvme "$tmp:16MiB" --policy lru
-both 1 --trace t.emuv --hardware rtx-4070 --page-size 64KiB --vram 2MiB --policy lru --set slice=512KiB
-both 1 t.emuv --hardware rtx-4070 --page-size 64KiB --vram 2MiB --ram 1MiB --nvme "$tmp:16MiB" --mapping remap --set slice=512KiB
+both 6 --trace t.emuv --hardware rtx-4070 --page-size 64KiB --vram 64KiB,1MiB,2MiB --policy lru,sieve # 64KiB: one frame
+both 1 t.emuv --hardware rtx-4070 --page-size 64KiB --vram 2MiB --ram 1MiB --nvme "$tmp:16MiB" --mapping remap
 
 # The rows say how they were measured; what is stored is not measured again.
 need sqlite3
@@ -80,8 +80,11 @@ need sqlite3
   fail 'rows of the replay'
 [ "$(count both.sqlite "mapping = 'remap'")" -eq 1 ] || fail 'rows with --mapping remap'
 [ "$(count both.sqlite "kind = 'sim' AND device IS NULL AND checked_bytes IS NULL")" -eq $rows ] || fail 'rows of the simulator'
-status 0 "$replay" decode.yaml --policy lru --device host --time-scale 0 -o both.sqlite
-has err '2 rows: 0 measured, 2 stored before'
+status 0 "$replay" decode.yaml --policy lru,belady --device host --time-scale 0 -o both.sqlite
+has err '4 rows: 0 measured, 4 stored before'
+status 0 "$replay" zipf.yaml --device host --time-scale 0 --repeat 3 -o thrice.sqlite -q --nvme-path "$tmp"
+[ "$(count thrice.sqlite "kind = 'replay' AND repetition IN (0, 1, 2)")" -eq 3 ] || fail '--repeat'
+[ "$(sqlite3 thrice.sqlite 'SELECT count(DISTINCT faults) FROM runs')" -eq 1 ] || fail 'repetitions differ in what they count'
 left=$(find . -name '*.next' -o -name '*.tmp' -o -size +15M)
 [ -z "$left" ] || fail "left behind: $left"
 exit 0
