@@ -35,6 +35,11 @@ uint64_t emuv_clock_wants(const struct emuv_clock *c)
   return c->n ? c->pending[c->head].seq : 0;
 }
 
+uint64_t emuv_clock_middle(const struct emuv_clock *c)
+{
+  return c->n ? c->pending[(c->head + c->n / 2) % EMUV_CLOCK_PENDING].seq : 0;
+}
+
 void emuv_clock_launched(struct emuv_clock *c, uint64_t seq, double issue_ns)
 {
   c->pending[(c->head + c->n++) % EMUV_CLOCK_PENDING] = (struct emuv_clock_pending){seq, issue_ns};

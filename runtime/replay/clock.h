@@ -55,6 +55,8 @@ void emuv_clock_launched(struct emuv_clock *c, uint64_t seq, double issue_ns);
 bool emuv_clock_full(const struct emuv_clock *c);
 /* The kernel whose span is wanted next; 0 = none. */
 uint64_t emuv_clock_wants(const struct emuv_clock *c);
+/* The one in the middle of those that are pending: when it has ended there is room, and the GPU has work. */
+uint64_t emuv_clock_middle(const struct emuv_clock *c);
 /* The span of that kernel; data_ns: when its last byte was there, 0 = it waited for none. */
 void emuv_clock_take(struct emuv_clock *c, const struct emuv_span *span, double data_ns, bool from_disk);
 /* The step that is being launched has no further kernels. last_seq: of the last kernel launched so far. */

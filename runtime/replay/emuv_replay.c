@@ -187,8 +187,7 @@ static int find_device(const struct emuv_replay_arguments *a, struct emuv_err *e
   }
   int rc = a->how.device->probe(a->how.gpu, &info, err);
   if (!rc) emuv_log(EMUV_LOG_DEBUG, "device %s: %s", a->how.device->name, info.name);
-  if (rc == EMUV_ERR_NODEV)
-    emuv_err_hint(err, "--device host replays in host memory, with a modelled link");
+  if (rc == EMUV_ERR_NODEV) emuv_err_hint(err, "--device host replays in host memory, with a modelled link");
   return rc;
 }
 

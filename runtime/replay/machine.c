@@ -127,6 +127,16 @@ static void collect(struct emuv_replay_machine *m)
   }
 }
 
+/* The host is far ahead: waits for half of what is pending. */
+static int make_room(struct emuv_replay_machine *m, struct emuv_err *err)
+{
+  int rc = emuv_engine_wait(m->engine, emuv_clock_middle(&m->clock), err);
+  collect(m);
+  if (rc || !emuv_clock_full(&m->clock)) return rc;
+  return emuv_err_set(err, EMUV_ERR_INTERNAL, "nobody knows when kernel %llu ran",
+                      (unsigned long long)emuv_clock_wants(&m->clock));
+}
+
 /* Waits for the last kernel and takes it. */
 static int catch_up(struct emuv_replay_machine *m, struct emuv_err *err)
 {
@@ -155,7 +165,7 @@ static int launch(struct emuv_replay_machine *m, const struct emuv_use *use, uin
                   double issue_ns, struct emuv_err *err)
 {
   double net = duration_ns - m->clock.launch_ns;
-  int rc = emuv_clock_full(&m->clock) ? catch_up(m, err) : 0;
+  int rc = emuv_clock_full(&m->clock) ? make_room(m, err) : 0;
   if (!rc) rc = emuv_engine_launch(m->engine, use, n, net > 0 ? net : 0, &m->last_seq, err);
   if (!rc) emuv_clock_launched(&m->clock, m->last_seq, issue_ns);
   return rc;

@@ -105,7 +105,7 @@ static void test_steps(void **unused)
   assert_float_equal(m.decode_s * 1e9, 100, 1e-3);
   assert_float_equal(m.total_s * 1e9, 500, 1e-3);
   for (uint64_t i = 0; i < EMUV_CLOCK_PENDING; i++) emuv_clock_launched(&c, 5 + i, 0);
-  assert_true(emuv_clock_full(&c));
+  assert_true(emuv_clock_full(&c) && emuv_clock_middle(&c) == 5 + EMUV_CLOCK_PENDING / 2);
   emuv_clock_start(&c, 2, 5000); /* after a pause that is nobody's; sums stay */
   assert_true(emuv_clock_wants(&c) == 0 && c.timed && c.sum.steps == 2);
   emuv_clock_free(&c);
