@@ -93,6 +93,10 @@ static void log_summary(const struct emuv_replay_arguments *a, const struct emuv
   if (s->computed)
     emuv_log(EMUV_LOG_INFO, "%llu kernels, %s checked, %llu wrong pages", (unsigned long long)s->kernels,
              emuv_units_human_bytes((double)s->checked_bytes, checked, sizeof checked), (unsigned long long)s->damages);
+  if (s->flipped)
+    emuv_log(EMUV_LOG_INFO, "%llu bits inverted: %llu found, %llu overwritten before they were read",
+             (unsigned long long)s->flipped, (unsigned long long)s->flips_found,
+             (unsigned long long)s->flips_overwritten);
   if (a->checkpoint) emuv_log(EMUV_LOG_INFO, "%llu checkpoints", (unsigned long long)s->checkpoints);
 }
 

@@ -351,6 +351,9 @@ static int real_report(struct emuv_machine *machine, struct emuv_metrics *metric
   emuv_engine_stats(m->engine, &stats); /* the audit's findings count, its copies do not */
   m->measured.mismatches = stats.mismatches + emuv_resume_sums(m)->mismatches;
   m->measured.checked_bytes = stats.checked_bytes + emuv_resume_sums(m)->checked_bytes;
+  m->flipped = stats.flipped;
+  m->flips_found = stats.flips_found;
+  m->flips_overwritten = stats.flips_overwritten;
   emuv_publish(m, "done");
   return 0;
 }

@@ -66,7 +66,8 @@ struct emuv_replay_machine {
   double opened_ns, published_ns;         /* status page */
   size_t step;
   uint64_t damages, audited;
-  struct emuv_measured measured; /* after the loop's report */
+  struct emuv_measured measured;                    /* after the loop's report */
+  uint64_t flipped, flips_found, flips_overwritten; /* bits inverted on purpose, and what became of them */
   char remark[512];
 };
 

@@ -204,6 +204,9 @@ static int do_row(struct series *s, struct row *row, struct emuv_err *err)
   }
   s->summary->kernels += row->machine.measured.kernels;
   s->summary->checked_bytes += row->machine.measured.checked_bytes;
+  s->summary->flipped += row->machine.flipped;
+  s->summary->flips_found += row->machine.flips_found;
+  s->summary->flips_overwritten += row->machine.flips_overwritten;
   return store(s, row, rc, &why, err);
 }
 

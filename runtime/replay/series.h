@@ -28,6 +28,7 @@ struct emuv_series_options {
 struct emuv_series_summary {
   size_t total, computed, skipped, infeasible, damaged_rows;
   uint64_t damages, kernels, checked_bytes, checkpoints;
+  uint64_t flipped, flips_found, flips_overwritten; /* in rows that are done */
   char first_infeasible[512];
 };
 

@@ -133,8 +133,12 @@ clean 1
 status 1 host --inject flip-vram:every=20
 has err 'is wrong at offset'
 clean 0
-status 1 host --inject flip-vram:every=2 --on-damage count
-grep -Eq '^error: page [0-9]+, version [0-9]+ \(.*vram\), is wrong at offset [0-9]+: [0-9a-f]{16} expected, [0-9a-f]{16} found$' err ||
+"$replay" s.yaml --device host --time-scale 0 -o r.sqlite --inject flip-vram:every=2 --inject flip-ram:every=3 --on-damage count >out 2>err
+[ $? -eq 1 ] || fail 'wrong pages that are counted'
+sed -n 's/^\([0-9]*\) bits inverted: \([0-9]*\) found, \([0-9]*\) overwritten.*/\1 \2 \3/p' err >flips
+awk '{ if ($1 < 10 || $1 != $2 + $3 || $2 < 1) exit 1; n++ } END { exit n != 1 }' flips || fail "inverted bits: $(cat flips)"
+rm flips
+grep -Eq '^error: page [0-9]+, version [0-9]+ \(.*(ram|vram)\), is wrong at offset [0-9]+: [0-9a-f]{16} expected, [0-9a-f]{16} found$' err ||
   fail 'what a wrong page is told'
 [ "$(grep -c 'is wrong at' err)" -le 20 ] || fail 'more than 20 lines'
 said=$(sed -n 's/^error: \([0-9]*\) wrong pages in 1 rows$/\1/p' err)
