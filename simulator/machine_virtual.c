@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { BATCH_BYTES = 8 << 20 }; /* the engine submits so much at once (engine.c) */
+enum { BATCH_BYTES = 16 << 20 }; /* the engine submits so much at once (engine.c) */
 
 /* `machine` is the first member. */
 static struct emuv_machine_virtual *self(struct emuv_machine *machine)
