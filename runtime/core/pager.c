@@ -32,9 +32,10 @@ static uint32_t miss_length(const struct emuv_pager *p, uint32_t first, uint32_t
 
 static void mark_used(struct emuv_pager *p, uint32_t first, uint32_t n, bool write, uint32_t slice)
 {
-  for (uint32_t i = first; i < first + n; i++) p->used_in[i] = slice;
-  if (!write) return;
-  for (uint32_t i = first; i < first + n; i++) p->state[i] |= EMUV_PAGE_DIRTY;
+  uint32_t *used_in = p->used_in + first;
+  uint8_t *state = p->state + first;
+  for (uint32_t i = 0; i < n; i++) used_in[i] = slice;
+  for (uint32_t i = 0; write && i < n; i++) state[i] |= EMUV_PAGE_DIRTY;
 }
 
 static void access_hits(struct emuv_pager *p, uint32_t first, uint32_t n, bool write, const struct emuv_bring *how)

@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+enum { FETCH_AHEAD = 16 };
+
 /* What is left of a run. */
 struct rest {
   uint32_t first, n;
@@ -108,20 +110,33 @@ static int write_back(struct emuv_pager *p, struct rest *r, uint32_t n, double e
   return rc;
 }
 
+/* When the frame of a page that leaves can be overwritten, apart from its own copy down. */
+static double frame_free_ns(const struct emuv_pager *p, uint32_t page)
+{
+  bool busy = p->frame_wait_slice != UINT32_MAX && p->used_in[page] == p->frame_wait_slice;
+  double ns = busy ? p->frame_wait_ns : 0;
+  return (p->state[page] & EMUV_PAGE_LATE) && p->ready_ns[page] > ns ? p->ready_ns[page] : ns;
+}
+
 /* Takes the first n victims out of VRAM. */
 static int evict(struct emuv_pager *p, struct rest *r, uint32_t n, double now_ns, struct emuv_err *err)
 {
   uint32_t kept = 0;
+  double free_ns = p->group.frames_ns;
   for (uint32_t i = 0; i < n; i++) {
+    if (i + FETCH_AHEAD < n) { /* some policies choose pages from all over the memory */
+      __builtin_prefetch(p->state + r->victims[i + FETCH_AHEAD], 1);
+      __builtin_prefetch(p->vram_frame + r->victims[i + FETCH_AHEAD]);
+    }
     uint32_t page = r->victims[i];
-    double *free_ns = &p->group.frames_ns;
     int rc = announce(p, page, err);
     if (rc) return rc;
-    if (p->used_in[page] == p->frame_wait_slice && p->frame_wait_ns > *free_ns) *free_ns = p->frame_wait_ns;
-    if ((p->state[page] & EMUV_PAGE_LATE) && p->ready_ns[page] > *free_ns) *free_ns = p->ready_ns[page];
+    double ns = frame_free_ns(p, page);
+    if (ns > free_ns) free_ns = ns;
     kept += leave_vram(p, page);
   }
-  int rc = kept ? write_back(p, r, n, now_ns > p->group.frames_ns ? now_ns : p->group.frames_ns, err) : 0;
+  p->group.frames_ns = free_ns;
+  int rc = kept ? write_back(p, r, n, now_ns > free_ns ? now_ns : free_ns, err) : 0;
   if (!rc) p->group.n_left = n;
   return rc;
 }
@@ -130,13 +145,12 @@ static int evict(struct emuv_pager *p, struct rest *r, uint32_t n, double now_ns
 static uint32_t group_length(const struct emuv_pager *p, const struct rest *r)
 {
   uint8_t kind = p->state[r->first] & EMUV_PAGE_BELOW;
-  uint32_t n_free = r->n - r->n_victims, m = 1;
-  while (m < r->n) {
-    if (p->ram_policy && (p->state[r->first + m] & EMUV_PAGE_BELOW) != kind) break;
-    if (m >= n_free && r->victims[m - n_free] - r->first < m) break;
-    m++;
-  }
-  return m;
+  uint32_t n_free = r->n - r->n_victims, m = 1, end = r->n;
+  while (p->ram_policy && m < end && (p->state[r->first + m] & EMUV_PAGE_BELOW) == kind) m++;
+  if (p->ram_policy) end = m; /* RAM may have given up pages of the run since it was cut */
+  for (m = n_free > 1 ? n_free : 1; m < end; m++)
+    if (r->victims[m - n_free] - r->first < m) return m;
+  return end;
 }
 
 static void begin_group(struct emuv_pager *p, const struct rest *r, uint32_t n, const struct emuv_bring *how)
@@ -153,7 +167,8 @@ static void begin_group(struct emuv_pager *p, const struct rest *r, uint32_t n, 
                                  .start_ns = how->now_ns,
                                  .frames_ns = how->now_ns};
   p->down.done_ns = 0;
-  for (uint32_t i = first; i < first + n; i++) p->state[i] |= bits;
+  uint8_t *state = p->state + first; /* a store through it could change any field, for all that the compiler knows */
+  for (uint32_t i = 0; i < n; i++) state[i] |= bits;
   for (uint32_t i = first; i < first + p->group.n_free; i++) p->vram_frame[i] = emuv_frames_take(&p->vram_free);
 }
 
@@ -177,7 +192,8 @@ static void account(struct emuv_pager *p, const struct emuv_bring *how)
     emuv_pager_ahead_issued(p, g->first, n, how->slice, g->ready_ns, g->from_nvme);
     return;
   }
-  for (uint32_t i = g->first; i < g->first + n; i++) p->used_in[i] = how->slice;
+  uint32_t *used_in = p->used_in + g->first, slice = how->slice;
+  for (uint32_t i = 0; i < n; i++) used_in[i] = slice;
   p->count.accesses += n;
   p->reached += n;
   if (g->has_data) {

@@ -37,20 +37,22 @@ void emuv_move_give_ram(struct emuv_pager *p, uint32_t page)
   p->ram_frame[page] = EMUV_NO_FRAME;
 }
 
-static const struct emuv_move *link_moves(struct emuv_pager *p, uint32_t first, uint32_t n)
+static const struct emuv_move *list_moves(struct emuv_move *restrict moves, const uint32_t *restrict upper,
+                                          const uint32_t *restrict lower, uint32_t first, uint32_t n)
 {
   for (uint32_t i = 0; i < n; i++)
-    p->moves[i] =
-        (struct emuv_move){.page = first + i, .upper = p->vram_frame[first + i], .lower = p->ram_frame[first + i]};
-  return p->moves;
+    moves[i] = (struct emuv_move){.page = first + i, .upper = upper[first + i], .lower = lower[first + i]};
+  return moves;
+}
+
+static const struct emuv_move *link_moves(struct emuv_pager *p, uint32_t first, uint32_t n)
+{
+  return list_moves(p->moves, p->vram_frame, p->ram_frame, first, n);
 }
 
 static const struct emuv_move *disk_moves(struct emuv_pager *p, uint32_t first, uint32_t n)
 {
-  for (uint32_t i = 0; i < n; i++)
-    p->moves[i] =
-        (struct emuv_move){.page = first + i, .upper = p->ram_frame[first + i], .lower = p->nvme_slot[first + i]};
-  return p->moves;
+  return list_moves(p->moves, p->ram_frame, p->nvme_slot, first, n);
 }
 
 int emuv_move_to_disk(struct emuv_pager *p, uint32_t first, uint32_t n, double *start_ns, struct emuv_err *err)
@@ -182,8 +184,9 @@ static int up_run(struct emuv_pager *p, uint32_t n, struct emuv_err *err)
   if (p->down.done_ns > start) start = p->down.done_ns;
   double done = start;
   uint32_t first = g->first + g->up;
-  for (uint32_t i = g->up > g->n_free ? g->up : g->n_free; i < g->up + n; i++)
-    p->vram_frame[g->first + i] = p->vram_frame[g->victims[i - g->n_free]];
+  uint32_t *vram_frame = p->vram_frame;
+  for (uint32_t i = g->up > g->n_free ? g->up : g->n_free, end = g->up + n; i < end; i++)
+    vram_frame[g->first + i] = vram_frame[g->victims[i - g->n_free]];
   if (g->has_data) {
     int rc = p->env.ram->ops->read(p->env.ram, link_moves(p, first, n), n, start, &done, err);
     if (rc) return rc;

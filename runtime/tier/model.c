@@ -58,13 +58,23 @@ static double batched_ns(const struct way *w, const struct emuv_move *moves, uin
   return sum;
 }
 
+/* Most copies are as large as the one before. */
+static double copy_rate(const struct way *w, uint64_t bytes)
+{
+  if (w->own->copy_bytes != bytes) {
+    w->own->copy_bytes = bytes;
+    w->own->copy_rate = emuv_curve_rate(w->single, bytes);
+  }
+  return w->own->copy_rate;
+}
+
 static double merged_ns(const struct way *w, uint32_t n)
 {
   const struct emuv_tier_env *e = &w->tier->env;
   uint64_t bytes = n * e->page_bytes, copy = e->coalesce_bytes > e->page_bytes ? e->coalesce_bytes : e->page_bytes;
   if (copy > bytes) copy = bytes;
   w->own->requests += (bytes + copy - 1) / copy;
-  return (double)bytes / emuv_curve_rate(w->single, copy) * 1e9;
+  return (double)bytes / copy_rate(w, copy) * 1e9;
 }
 
 /* Queues n pages; returns when the last one has passed, *start_ns: when the first could. */
@@ -84,9 +94,10 @@ static double enqueue(const struct way *w, const struct emuv_move *moves, uint32
 static double share_link(const struct way *w, double start_ns)
 {
   const struct emuv_tier_env *e = &w->tier->env;
-  double sum = emuv_curve_rate(&e->read, UINT64_MAX) + emuv_curve_rate(&e->write, UINT64_MAX);
   double until = w->own->free_ns < w->other->free_ns ? w->own->free_ns : w->other->free_ns;
-  if (e->duplex_rate <= 0 || e->duplex_rate >= sum || until <= start_ns) return 0;
+  if (e->duplex_rate <= 0 || until <= start_ns) return 0;
+  double sum = emuv_curve_rate(&e->read, UINT64_MAX) + emuv_curve_rate(&e->write, UINT64_MAX);
+  if (e->duplex_rate >= sum) return 0;
   double more = (until - start_ns) * (sum / e->duplex_rate - 1);
   w->own->free_ns = w->schedule ? emuv_schedule_take(w->schedule, w->own->free_ns, more) : w->own->free_ns + more;
   w->own->busy_ns += more;

@@ -27,6 +27,8 @@ struct emuv_tier_env {
 struct emuv_channel {
   double free_ns, busy_ns;
   uint64_t bytes, requests;
+  uint64_t copy_bytes; /* size of the last copy, and what its curve says; 0 = none yet */
+  double copy_rate;
   uint64_t gathered_bytes; /* of the batch that the next request may still join; 0 = none */
 };
 

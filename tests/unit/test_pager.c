@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -279,7 +280,177 @@ static void test_nowhere_to_go(void **unused)
   use(&r, 2, 1, true, 1, 0); /* page 0 takes the one RAM frame */
   assert_int_equal(emuv_pager_access(&r.pager, 3, 1, true, 2, NULL, 0, &out, &err), EMUV_ERR_NOSPACE);
   assert_non_null(strstr(err.text, "nowhere to go"));
+  check(&r);
+  struct emuv_pager_counts before = r.pager.count;
+  assert_true(r.pager.state[1] & EMUV_PAGE_VRAM && r.pager.state[2] & EMUV_PAGE_VRAM && !r.pager.state[3]);
+  use(&r, 1, 2, true, 3, 0); /* what needs no space goes on */
+  assert_int_equal(r.pager.count.hits, before.hits + 2);
   emuv_pager_free(&r.pager);
+}
+
+/* A disk that is full before its last slot. */
+static int refusing_write(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
+                          double *done_ns, struct emuv_err *err)
+{
+  uint32_t *left = tier->owner;
+  (void)moves;
+  if (n > *left) return emuv_err_set(err, EMUV_ERR_NOSPACE, "the disk is full");
+  *left -= n;
+  *done_ns = earliest_ns;
+  return 0;
+}
+
+/* Four pages have to leave one frame of VRAM for one of RAM and a disk that takes two. */
+static void test_a_disk_that_is_full_too_early(void **unused)
+{
+  (void)unused;
+  struct rig r;
+  struct emuv_pager_outcome out = {0};
+  struct emuv_err err = {0};
+  uint32_t left = 2;
+  rig_open(&r, 1, 1, 8, 0);
+  struct emuv_tier_ops ops = *r.nvme.ops;
+  ops.write = refusing_write;
+  r.nvme.ops = &ops;
+  r.nvme.owner = &left;
+  for (uint32_t page = 0; page < 4; page++) use(&r, page, 1, true, page, 0);
+  assert_int_equal(r.pager.nvme_used, 2);
+  assert_int_equal(emuv_pager_access(&r.pager, 4, 1, true, 4, NULL, 0, &out, &err), EMUV_ERR_NOSPACE);
+  check(&r);
+  assert_int_equal(r.pager.env.nvme_frames, 2);
+  assert_int_equal(r.pager.count.demotions_refused, 1);
+  assert_int_equal(r.pager.state[3], EMUV_PAGE_VRAM | EMUV_PAGE_DIRTY);
+  use(&r, 3, 1, true, 5, 0);
+  emuv_pager_free(&r.pager);
+}
+
+/* Homes are fixed, and the disk has no room for a page that has changed: a page that has a copy in RAM leaves. */
+static void test_another_page_leaves(void **unused)
+{
+  (void)unused;
+  struct rig r;
+  struct emuv_err err = {0};
+  uint8_t on_disk[PAGES] = {[8] = 1, [9] = 1};
+  rig_open(&r, 1, PAGES, 0, PAGES);
+  emuv_pager_free(&r.pager);
+  memset(r.initial + 8, 0, 8);
+  r.env.vram_frames = 2;
+  r.env.ram_frames = 8;
+  r.env.nvme_frames = 0;
+  r.env.on_disk = on_disk;
+  assert_int_equal(emuv_pager_init(&r.pager, &r.env, &err), 0);
+  use(&r, 8, 1, true, 0, 0);  /* nowhere below for it */
+  use(&r, 0, 1, false, 1, 0); /* has its copy in RAM */
+  use(&r, 1, 1, false, 2, 0); /* page 8 is the oldest, and stays */
+  assert_int_equal(r.pager.state[8], EMUV_PAGE_VRAM | EMUV_PAGE_DIRTY);
+  assert_int_equal(r.pager.state[0], EMUV_PAGE_RAM);
+  assert_int_equal(r.pager.count.demotions_refused, 1);
+  assert_int_equal(r.pager.count.down, 0);
+  emuv_pager_free(&r.pager);
+}
+
+static void test_what_is_not_used_in_time_is_cancelled(void **unused)
+{
+  (void)unused;
+  struct rig r;
+  struct emuv_err err = {0};
+  rig_open(&r, 4, PAGES, 0, PAGES);
+  emuv_pager_free(&r.pager);
+  r.env.ahead_slices = 3;
+  assert_int_equal(emuv_pager_init(&r.pager, &r.env, &err), 0);
+  assert_int_equal(ahead(&r, 4, 3, 10, 0, 0), 3);
+  use(&r, 4, 1, false, 13, 1000); /* in time */
+  assert_int_equal(r.pager.n_pinned, 2);
+  use(&r, 4, 1, false, 14, 1000);
+  assert_int_equal(r.pager.n_pinned, 0);
+  assert_int_equal(r.pager.count.ahead_cancelled, 2);
+  assert_int_equal(r.pager.state[5], EMUV_PAGE_VRAM | EMUV_PAGE_RAM | EMUV_PAGE_LATE);
+  use(&r, 5, 1, false, 15, 1000); /* late, but of use */
+  use(&r, 0, 2, false, 16, 1000); /* page 6 is the oldest */
+  assert_int_equal(r.pager.count.ahead_used, 2);
+  assert_int_equal(r.pager.count.ahead_wasted, 1);
+  assert_int_equal(r.pager.state[6], EMUV_PAGE_RAM);
+  emuv_pager_free(&r.pager);
+}
+
+/* The order of what is asked of tiers and hook, as text. */
+struct script {
+  char text[200];
+  size_t n;
+};
+
+static int note(struct script *s, char what, const struct emuv_move *moves, uint32_t n)
+{
+  for (uint32_t i = 0; i < n; i++)
+    s->n += (size_t)snprintf(s->text + s->n, sizeof s->text - s->n, "%c%u", i ? ',' : what, moves[i].page);
+  s->n += (size_t)snprintf(s->text + s->n, sizeof s->text - s->n, " ");
+  return 0;
+}
+
+static int note_read(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
+                     double *done_ns, struct emuv_err *err)
+{
+  (void)err;
+  *done_ns = earliest_ns;
+  return note(tier->owner, tier->env.half_duplex ? 'r' : 'u', moves, n);
+}
+
+static int note_write(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
+                      double *done_ns, struct emuv_err *err)
+{
+  (void)err;
+  *done_ns = earliest_ns;
+  return note(tier->owner, tier->env.half_duplex ? 'w' : 'd', moves, n);
+}
+
+static int note_evict(void *arg, uint32_t page, uint32_t frame, struct emuv_err *err)
+{
+  struct emuv_move move = {.page = page, .upper = frame};
+  (void)err;
+  return note(arg, 'e', &move, 1);
+}
+
+/* r, w: disk; u, d: link; e: hook. */
+static void check_script(const struct emuv_pager_env *shape, bool write, const char *expected)
+{
+  static const struct emuv_tier_ops ops = {.name = "script", .summary = "", .read = note_read, .write = note_write};
+  struct script script = {.n = 0};
+  struct emuv_err err = {0};
+  struct emuv_pager_outcome out = {0};
+  struct rig r;
+  rig_open(&r, 1, PAGES, 0, PAGES);
+  emuv_pager_free(&r.pager);
+  r.ram = (struct emuv_tier){.ops = &ops, .owner = &script};
+  r.nvme = (struct emuv_tier){.ops = &ops, .owner = &script, .env.half_duplex = true};
+  r.env.vram_frames = shape->vram_frames;
+  r.env.ram_frames = shape->ram_frames;
+  r.env.nvme_frames = shape->nvme_frames;
+  r.env.bounce_frames = shape->bounce_frames;
+  r.env.policy = shape->policy;
+  r.env.evict = note_evict;
+  r.env.evict_arg = &script;
+  assert_int_equal(emuv_pager_init(&r.pager, &r.env, &err), 0);
+  assert_int_equal(emuv_pager_access(&r.pager, 0, 4, write, 0, NULL, 0, &out, &err), 0);
+  check(&r);
+  assert_string_equal(script.text, expected);
+  emuv_pager_free(&r.pager);
+}
+
+/* Four pages through two frames, or one. */
+static void test_order_of_the_data(void **unused)
+{
+  (void)unused;
+  const struct emuv_policy_ops *lru = emuv_policy_find("lru"), *mru = emuv_policy_find("mru");
+  struct emuv_pager_env shape = {.vram_frames = 2, .ram_frames = PAGES, .policy = lru};
+  check_script(&shape, false, "u0,1 e0 e1 u2,3 ");
+  check_script(&shape, true, "u0,1 e0 e1 d0,1 u2,3 ");
+  shape.policy = mru; /* each takes the frame of the one before */
+  check_script(&shape, true, "u0,1 e1 d1 u2 e2 d2 u3 ");
+  shape = (struct emuv_pager_env){.vram_frames = 4, .nvme_frames = PAGES, .bounce_frames = 4, .policy = lru};
+  check_script(&shape, false, "r0,1 u0,1 r2,3 u2,3 "); /* half of the bounce frames at a time */
+  shape.vram_frames = 2;
+  shape.bounce_frames = 2;
+  check_script(&shape, true, "r0 u0 r1 u1 r2 e0 e1 d0 w0 d1 w1 u2 r3 u3 ");
 }
 
 static void test_what_cannot_be_opened(void **unused)
@@ -299,6 +470,9 @@ static void test_what_cannot_be_opened(void **unused)
   env = r.env;
   env.nvme_frames = 1;
   env.nvme = NULL;
+  assert_int_equal(emuv_pager_init(&p, &env, &err), EMUV_ERR_RANGE);
+  env = r.env;
+  env.bounce_frames = 1;
   assert_int_equal(emuv_pager_init(&p, &env, &err), EMUV_ERR_RANGE);
   env = r.env;
   env.ram_frames = PAGES - 1;
@@ -342,7 +516,7 @@ static void test_the_checker_finds_damage(void **unused)
 static void test_the_checker_finds_wrong_books(void **unused)
 {
   (void)unused;
-  for (int i = 0; i < 7; i++) {
+  for (int i = 0; i < 12; i++) {
     struct rig r;
     struct emuv_err err = {0};
     rig_open(&r, 4, 6, PAGES, PAGES);
@@ -353,6 +527,11 @@ static void test_the_checker_finds_wrong_books(void **unused)
     if (i == 4) p->env.vram_frames = 3;
     if (i == 5) p->env.ram_frames = 5;
     if (i == 6) p->env.nvme_frames = 9;
+    if (i == 7) p->vram_frame[0] = p->vram_frame[1];
+    if (i == 8) p->vram_frame[0] = 4;
+    if (i == 9) p->ram_frame[1] = p->ram_frame[0];
+    if (i == 10) p->ram_free.n--;
+    if (i == 11) p->nvme_slot[3] = p->nvme_slot[2];
     assert_int_equal(emuv_pager_check(p, &err), EMUV_ERR_INTERNAL);
     emuv_pager_free(p);
   }
@@ -374,6 +553,10 @@ int main(void)
       cmocka_unit_test(test_not_a_slot_to_spare),
       cmocka_unit_test(test_no_ram_at_all),
       cmocka_unit_test(test_nowhere_to_go),
+      cmocka_unit_test(test_a_disk_that_is_full_too_early),
+      cmocka_unit_test(test_another_page_leaves),
+      cmocka_unit_test(test_what_is_not_used_in_time_is_cancelled),
+      cmocka_unit_test(test_order_of_the_data),
       cmocka_unit_test(test_what_cannot_be_opened),
       cmocka_unit_test(test_the_checker_finds_damage),
       cmocka_unit_test(test_the_checker_finds_wrong_books),
