@@ -2,21 +2,16 @@
 /* RECUR: GPU programs repeat themselves, step by step, so their past tells when a page will be needed again. Evicts the
  * page whose predicted next use is the farthest away, as Belady's MIN does with the true one. Online: no future.
  *
- * Time counts references, bursts aside: a reference to a page that was referenced shortly before belongs to the same
- * burst (neighbouring launches that use the same pages) and neither advances time nor enters the history. The history
- * is a ring of the last references, chained by page, each with the length of the burst that it began.
+ * Prediction. A trail (trail.h) tells to which place of the past the present corresponds. What the page did there, it
+ * will do again: how long its burst lasted, and after how long it came back. Pages off the trail come back after the
+ * shortest of their last intervals. A page that is not referenced when it was expected: what the trail says from there
+ * on; else, after a while of grace, twice the time that it has been idle. A page seen once has no prediction: while a
+ * trail holds it is expected after the trail's lag, the length of a step.
  *
- * Prediction. A trail is a place in the history that the present follows: while each reference is to the page behind
- * it, it moves on. What the page did there, it will do again: how long its burst lasted, and after how long it came
- * back. When the present leaves the trail (experts, caches that grow), the trail goes on beside it and is set right by
- * the next page that is referenced only once around there; meanwhile a second trail is tried, from the last place with
- * the same few references before it (a hash table, as in LZ77 coders), and takes over when it has held for longer.
- * Pages off the trail come back after the shortest of their last intervals. A page that is not referenced when it was
- * expected: what the trail says from there on; else, after a while of grace, twice the time that it has been idle.
- * A page seen once has no prediction. While a trail holds it is expected after the trail's lag, the length of a step;
- * otherwise such pages leave in the order of lru.
- *
- * Eviction by the distance |predicted use - now|, so that what is long overdue leaves as well. A page that is inserted
+ * Eviction by the distance |predicted use - now|, so that what is long overdue leaves as well. Among pages seen once
+ * that nothing is known about, those that leave are spread evenly over all, and a page that had to be loaded for its
+ * last use leaves a little before one that was there: so what is missing in each step comes in small parts all along
+ * it. That moves the same bytes as one large part would, and they hide behind computation. A page that is inserted
  * while it is pinned is loaded ahead of its use: it is referenced at its first touch, not before.
  *
  * Ideas, not definitions, are from: Hawkeye (Jain, Lin, ISCA 2016: learn from what MIN would have done), Mockingjay
@@ -24,25 +19,20 @@
  * 2000) and DLIRS (Li, SYSTOR 2018: loops).
  *
  * State: 25 bytes per page, 28 per place of the history, which has 8 places per page or more. An operation takes
- * constant time but for the levels of the ordered set, and pinned pages, which are skipped (one fill passes them once).
- * Invariant: a resident page is in one of: the slots of predictions, newcomers (no prediction), late (overdue for as
- * long as the history is), ahead. */
+ * constant time but for the levels of the ordered sets, and pinned pages, which are skipped (one fill passes them
+ * once). Invariant: a resident page is in one of: the slots of predictions, newcomers (no prediction), late (overdue
+ * for as long as the history is), ahead. */
 #include "runtime/policy/list.h"
 #include "runtime/policy/ordered_set.h"
+#include "runtime/policy/trail.h"
 
 enum {
-  HISTORY_PER_PAGE = 8,    /* a page is in several launches of a step */
-  HISTORY_LEAST = 1 << 16, /* more so where pages are large and few */
-  NEAR_SHARE = 12,
-  NEAR_MOST = 64, /* a burst's references are at most frames/12 apart, and at most 64 */
-  REACH = 64,     /* references by which a trail may be set right */
-  LOOK_BACK = 64, /* former references of a page that are looked at for that */
-  INTERVALS = 4,  /* last intervals of a page of which the shortest counts */
-  LOCK = 4,
-  LOCK_MOST = 128, /* references that a trail must have held to count; of more it knows no difference */
-  SLACK = 8,       /* references that a page may be late */
-  GRACE = 8,       /* of the time it was idle: one part more before it is given up */
-  PASS = 8,        /* pages that a search among newcomers passes */
+  BONUS = 8,        /* of its interval: one part more that a page seems away that had to be loaded */
+  INTERVALS = 4,    /* last intervals of a page of which the shortest counts */
+  SLACK = 8,        /* references that a page may be late */
+  GRACE = 8,        /* of the time it was idle: one part more before it is given up */
+  GROUPS_BITS = 10, /* newcomers are kept or given up in 1024 groups */
+  PASS = 8,         /* pages that a search among newcomers passes */
 };
 
 /* at[page]: a slot of predictions, or one of these. */
@@ -51,55 +41,37 @@ enum {
 #define LATE (UINT32_MAX - 2)
 #define AHEAD (UINT32_MAX - 3)
 
-/* A reference of the past. Positions count references from 1; 0 = none. */
-struct reference {
-  uint32_t page;
-  uint32_t before, after; /* positions of the neighbouring references to the page */
-  uint32_t burst;         /* references until the last touch of its burst */
-};
-
-struct trail {
-  uint32_t at;   /* position that the last reference corresponds to */
-  uint32_t held; /* references that it held for, less those that it missed; at most LOCK_MOST */
-};
-
 struct state {
   const struct emuv_policy_env *env;
-  struct reference *past;      /* ring of `length` */
-  uint32_t *found;             /* hash of the last few pages -> position */
-  struct emuv_set used;        /* slots that are not empty; a position's slot is it modulo 2 * length */
+  struct emuv_trail trail;
+  struct emuv_set used;        /* slots that are not empty; a position's slot is it modulo 2 * trail.length */
   uint32_t *slot;              /* first page of each slot that is not empty */
   struct emuv_list_link *link; /* by page: neighbours in slot or list; then the ends of the three lists */
   uint32_t *at;                /* by page: where it is */
-  uint32_t *last, *touched;    /* by page: position of its last reference, and of its last touch */
   uint32_t *due;               /* by page: position of its predicted next reference, 0 = none */
   uint8_t *failed;             /* by page: the prediction has failed once */
+  struct emuv_set spread;      /* newcomers by turn_of() */
+  unsigned bits, group_bits;   /* of page numbers; of pages with turns beside each other */
   struct emuv_list newcomers, late, ahead;
-  struct trail main, other;
-  uint64_t context; /* the last few pages */
-  uint32_t length;  /* a power of two */
-  uint32_t near;    /* references that a burst's touches are apart at most */
-  uint32_t now;     /* position of the last reference */
+  uint32_t length;  /* of the history */
   uint32_t n;       /* resident pages */
   uint32_t highest; /* the last slot that got a page since the last search, EMUV_NO_PAGE = none did */
 };
 
-static uint32_t history_length(const struct emuv_policy_env *env)
+static unsigned page_bits(const struct emuv_policy_env *env)
 {
-  uint64_t wanted = HISTORY_PER_PAGE * (uint64_t)env->n_pages, length = 64;
-  if (wanted < HISTORY_LEAST) wanted = HISTORY_LEAST;
-  if (env->n_refs && wanted > env->n_refs) wanted = env->n_refs;
-  while (length < wanted && length < 1u << 30) length *= 2;
-  return (uint32_t)length;
+  unsigned bits = 1;
+  while (bits < 32 && (uint64_t)1 << bits < env->n_pages) bits++;
+  return bits;
 }
 
 static size_t state_bytes(const struct emuv_policy_env *env)
 {
-  size_t pages = env->n_pages, length = history_length(env), word = sizeof(uint32_t);
-  return emuv_policy_round(sizeof(struct state)) + emuv_policy_round(length * sizeof(struct reference)) +
-         emuv_policy_round(length * word) + emuv_set_bytes(2 * length) + emuv_policy_round(2 * length * word) +
-         emuv_policy_round((pages + 3) * sizeof(struct emuv_list_link)) + 4 * emuv_policy_round(pages * word) +
-         emuv_policy_round(pages);
+  size_t pages = env->n_pages, length = emuv_trail_length(env->n_pages, env->n_refs), word = sizeof(uint32_t);
+  return emuv_policy_round(sizeof(struct state)) + emuv_trail_bytes(env->n_pages, (uint32_t)length) +
+         emuv_set_bytes(2 * length) + emuv_policy_round(2 * length * word) +
+         emuv_policy_round((pages + 3) * sizeof(struct emuv_list_link)) + 2 * emuv_policy_round(pages * word) +
+         emuv_policy_round(pages) + emuv_set_bytes((uint64_t)1 << page_bits(env));
 }
 
 static void init_list(struct state *s, struct emuv_list *list, uint32_t end)
@@ -110,26 +82,23 @@ static void init_list(struct state *s, struct emuv_list *list, uint32_t end)
 
 static void init(struct state *s, const struct emuv_policy_env *env)
 {
-  size_t pages = env->n_pages, length = history_length(env);
+  size_t pages = env->n_pages, length = emuv_trail_length(env->n_pages, env->n_refs);
   char *at = (char *)s + emuv_policy_round(sizeof *s);
-  s->past = emuv_policy_carve(&at, length * sizeof *s->past);
-  s->found = emuv_policy_carve(&at, length * sizeof *s->found);
+  emuv_trail_init(&s->trail, &at, env->n_pages, (uint32_t)length, env->capacity);
   emuv_set_init(&s->used, emuv_policy_carve(&at, emuv_set_bytes(2 * length)), 2 * length);
   s->slot = emuv_policy_carve(&at, 2 * length * sizeof *s->slot);
   s->link = emuv_policy_carve(&at, (pages + 3) * sizeof *s->link);
   s->at = emuv_policy_carve(&at, pages * sizeof *s->at);
-  s->last = emuv_policy_carve(&at, pages * sizeof *s->last);
-  s->touched = emuv_policy_carve(&at, pages * sizeof *s->touched);
   s->due = emuv_policy_carve(&at, pages * sizeof *s->due);
   s->failed = emuv_policy_carve(&at, pages);
+  s->bits = page_bits(env);
+  s->group_bits = s->bits > GROUPS_BITS ? s->bits - GROUPS_BITS : 0;
+  emuv_set_init(&s->spread, emuv_policy_carve(&at, emuv_set_bytes((uint64_t)1 << s->bits)), (uint64_t)1 << s->bits);
   memset(s->at, 0xff, pages * sizeof *s->at);
   init_list(s, &s->newcomers, env->n_pages);
   init_list(s, &s->late, env->n_pages + 1);
   init_list(s, &s->ahead, env->n_pages + 2);
   s->length = (uint32_t)length;
-  s->near = env->capacity / NEAR_SHARE;
-  if (s->near < 1) s->near = 1;
-  if (s->near > NEAR_MOST) s->near = NEAR_MOST;
   s->highest = EMUV_NO_PAGE;
 }
 
@@ -148,7 +117,7 @@ static inline uint32_t slot_of(const struct state *s, uint32_t position)
 /* Slots in the order of their positions: 0 is the most overdue, length - 1 is now. */
 static inline uint32_t rank_of(const struct state *s, uint32_t slot)
 {
-  return slot_of(s, slot - (s->now - s->length + 1));
+  return slot_of(s, slot - (s->trail.now - s->length + 1));
 }
 
 static inline void slot_add(struct state *s, uint32_t page, uint32_t position)
@@ -184,8 +153,18 @@ static inline struct emuv_list *list_of(struct state *s, uint32_t place)
   return place == NEWCOMER ? &s->newcomers : place == LATE ? &s->late : &s->ahead;
 }
 
+/* The turn of a page, bits of its group in reverse: the pages below any turn are evenly spread over all (van der
+ * Corput's sequence), in groups of neighbours. Its own inverse. */
+static inline uint32_t turn_of(const struct state *s, uint32_t page)
+{
+  uint32_t group = page >> s->group_bits, turn = 0;
+  for (unsigned i = s->group_bits; i < s->bits; i++, group >>= 1) turn = turn << 1 | (group & 1);
+  return turn << s->group_bits | (page & ((1u << s->group_bits) - 1));
+}
+
 static inline void leave(struct state *s, uint32_t page)
 {
+  if (s->at[page] == NEWCOMER) emuv_set_remove(&s->spread, turn_of(s, page));
   if (s->at[page] < AHEAD) {
     slot_remove(s, page);
   } else {
@@ -197,127 +176,18 @@ static inline void enter(struct state *s, uint32_t page, uint32_t place)
 {
   emuv_list_push(list_of(s, place), page);
   s->at[page] = place;
-}
-
-/* --- history and trails --- */
-
-static inline struct reference *past_at(const struct state *s, uint32_t position)
-{
-  return &s->past[position & (s->length - 1)];
-}
-
-/* Still in the history, while the reference `now` is being entered. */
-static inline bool is_known(const struct state *s, uint32_t position)
-{
-  return position != 0 && s->now - position < s->length - 1;
-}
-
-static inline bool holds(const struct state *s, const struct trail *trail, uint32_t page)
-{
-  return is_known(s, trail->at) && trail->at + 1 < s->now && past_at(s, trail->at + 1)->page == page;
-}
-
-static inline void move_on(struct trail *trail)
-{
-  trail->at++;
-  trail->held += trail->held < LOCK_MOST;
-}
-
-static inline bool is_locked(const struct state *s)
-{
-  return s->main.held >= LOCK && is_known(s, s->main.at);
-}
-
-/* The first reference to the page behind `position`; of those before it *before is the last. 0 = none, or too many. */
-static uint32_t first_behind(const struct state *s, uint32_t position, uint32_t newest, uint32_t *before)
-{
-  uint32_t behind = 0, at = newest;
-  for (unsigned i = 0; i < LOOK_BACK && is_known(s, at) && at > position; i++, at = past_at(s, at)->before) behind = at;
-  bool all = !is_known(s, at) || at <= position;
-  *before = all && is_known(s, at) ? at : 0;
-  return all ? behind : 0;
-}
-
-/* The reference to the page that is nearest to the position, within reach; 0 if there is none. */
-static uint32_t nearest(const struct state *s, uint32_t position, uint32_t newest)
-{
-  uint32_t before, behind = first_behind(s, position, newest, &before);
-  if (behind && behind - position > REACH) behind = 0;
-  if (before && position - before > REACH) before = 0;
-  if (!behind || !before) return behind ? behind : before;
-  return behind - position < position - before ? behind : before;
-}
-
-/* The page is referenced only once around there. */
-static bool is_landmark(const struct state *s, uint32_t position)
-{
-  const struct reference *r = past_at(s, position);
-  return (!r->before || position - r->before > REACH) && r->after - position > REACH;
-}
-
-static inline uint32_t *found_at(const struct state *s)
-{
-  return &s->found[(s->context * 0x9e3779b97f4a7c15u) >> 32 & (s->length - 1)];
-}
-
-/* The last reference with the same few references before it, else the last one to the page; 0 if there is none. */
-static uint32_t look_up(const struct state *s, uint32_t page, uint32_t newest)
-{
-  uint32_t at = *found_at(s);
-  return is_known(s, at) && past_at(s, at)->page == page ? at : newest;
-}
-
-/* The main trail does not hold: it goes on beside the present, as if one reference had been exchanged for another. The
- * position near it that corresponds to the reference, 0 if there is none. */
-static uint32_t go_beside(struct state *s, uint32_t newest)
-{
-  s->main.held -= s->main.held > 0;
-  if (!is_known(s, s->main.at) || s->main.at + 1 >= s->now) return 0;
-  s->main.at++;
-  uint32_t near = is_locked(s) ? nearest(s, s->main.at, newest) : 0;
-  if (near && is_landmark(s, near)) s->main.at = near;
-  return near;
-}
-
-/* The position of the past that corresponds to the reference `now` to the page; 0 if there is none. */
-static uint32_t correspond(struct state *s, uint32_t page, uint32_t newest)
-{
-  bool other = holds(s, &s->other, page);
-  if (other) {
-    move_on(&s->other);
-  } else {
-    s->other.at = 0;
-  }
-  if (holds(s, &s->main, page)) {
-    move_on(&s->main);
-    return s->main.at;
-  }
-  if (!other) s->other = (struct trail){.at = look_up(s, page, newest)};
-  uint32_t near = go_beside(s, newest);
-  if (s->other.held >= LOCK && s->other.held > s->main.held) {
-    s->main = s->other;
-    s->other = (struct trail){0};
-    return s->main.at;
-  }
-  return near && s->main.held >= s->other.held ? near : s->other.at;
+  if (place == NEWCOMER) emuv_set_add(&s->spread, turn_of(s, page));
 }
 
 /* --- prediction --- */
 
-/* References from now to the next one to the page, if the present goes on as the past did behind the trail; 0 = not
- * known. */
-static uint32_t foreseen(const struct state *s, uint32_t newest)
-{
-  uint32_t before, behind = is_locked(s) ? first_behind(s, s->main.at, newest, &before) : 0;
-  return behind ? behind - s->main.at : 0;
-}
-
 /* The shortest of `interval` and the last intervals of the page that end at `at` or before it. */
 static uint32_t shortest(const struct state *s, uint32_t interval, uint32_t at)
 {
-  for (unsigned i = 0; i < INTERVALS && is_known(s, at) && past_at(s, at)->before; i++) {
-    uint32_t before = past_at(s, at)->before;
-    if (at - before > REACH && at - before < interval) interval = at - before;
+  for (unsigned i = 0; i < INTERVALS && emuv_trail_knows(&s->trail, at) && emuv_trail_past(&s->trail, at)->before;
+       i++) {
+    uint32_t before = emuv_trail_past(&s->trail, at)->before;
+    if (at - before > EMUV_TRAIL_REACH && at - before < interval) interval = at - before;
     at = before;
   }
   return interval;
@@ -327,17 +197,17 @@ static uint32_t shortest(const struct state *s, uint32_t interval, uint32_t at)
 static uint32_t predict(const struct state *s, uint32_t at, uint32_t newest)
 {
   if (!at) return 0;
-  uint32_t interval = past_at(s, at)->after - at;
-  if (at == s->main.at) return interval;
-  uint32_t gap = foreseen(s, newest);
+  uint32_t interval = emuv_trail_past(&s->trail, at)->after - at;
+  if (at == s->trail.main.at) return interval;
+  uint32_t gap = emuv_trail_foreseen(&s->trail, newest);
   if (gap) return gap;
-  return interval > REACH ? shortest(s, interval, newest) : interval;
+  return interval > EMUV_TRAIL_REACH ? shortest(s, interval, newest) : interval;
 }
 
 /* When to expect a page again that was not referenced when it was due. */
 static uint32_t predict_again(struct state *s, uint32_t page)
 {
-  uint32_t idle = s->now - s->last[page], gap = foreseen(s, s->last[page]);
+  uint32_t idle = s->trail.now - s->trail.last[page], gap = emuv_trail_foreseen(&s->trail, s->trail.last[page]);
   if (!gap) gap = s->failed[page] ? 2 * idle : idle / GRACE + 1;
   s->failed[page] = 1;
   return gap;
@@ -346,16 +216,16 @@ static uint32_t predict_again(struct state *s, uint32_t page)
 /* Time has come to pages that were expected, or whose burst was expected to end, SLACK references ago. */
 static inline void renew(struct state *s)
 {
-  uint32_t slot = slot_of(s, s->now - SLACK);
+  uint32_t slot = slot_of(s, s->trail.now - SLACK);
   if (!emuv_set_has(&s->used, slot)) return;
   for (uint32_t page = s->slot[slot], behind; page != EMUV_NO_PAGE; page = behind) {
     behind = s->link[page].newer;
-    uint32_t gap = s->near;
-    if (s->now - s->touched[page] > s->near)
-      gap = s->due[page] > s->now ? s->due[page] - s->now : predict_again(s, page);
+    uint32_t gap = s->trail.near;
+    if (s->trail.now - s->trail.touched[page] > s->trail.near)
+      gap = s->due[page] > s->trail.now ? s->due[page] - s->trail.now : predict_again(s, page);
     slot_remove(s, page);
     if (gap < s->length) {
-      slot_add(s, page, s->now + gap);
+      slot_add(s, page, s->trail.now + gap);
     } else {
       enter(s, page, LATE);
     }
@@ -365,7 +235,7 @@ static inline void renew(struct state *s)
 /* Predictions as old as the history could not be told from those to come. */
 static inline void expire(struct state *s)
 {
-  uint32_t slot = slot_of(s, s->now - s->length);
+  uint32_t slot = slot_of(s, s->trail.now - s->length);
   if (!emuv_set_has(&s->used, slot)) return;
   for (uint32_t page = s->slot[slot], behind; page != EMUV_NO_PAGE; page = behind) {
     behind = s->link[page].newer;
@@ -376,59 +246,49 @@ static inline void expire(struct state *s)
 
 /* --- references --- */
 
-static inline void remember(struct state *s, uint32_t page, uint32_t newest)
+/* References until the page is looked at again: at the end of its burst, or when it is expected. came: it had to be
+ * loaded for this use, so that it is the one to leave among pages that are expected at about the same time. */
+static inline uint32_t first_gap(const struct state *s, uint32_t gap, uint32_t burst, bool came)
 {
-  *past_at(s, s->now) = (struct reference){.page = page, .before = newest};
-  *found_at(s) = s->now;
-  s->last[page] = s->touched[page] = s->now;
-  s->failed[page] = 0;
+  if (burst && burst < gap) return burst;
+  if (!came || gap <= EMUV_TRAIL_REACH) return gap;
+  return gap + gap / BONUS < s->length - 1 ? gap + gap / BONUS : s->length - 1;
 }
 
 /* A reference to a page that is in no place. */
-static void refer(struct state *s, uint32_t page)
+static void refer(struct state *s, uint32_t page, bool came)
 {
-  s->now++;
+  struct emuv_trail *t = &s->trail;
+  uint32_t newest = emuv_trail_begin(t, page);
   expire(s);
-  uint32_t newest = is_known(s, s->last[page]) ? s->last[page] : 0;
-  if (newest) past_at(s, newest)->after = s->now;
   renew(s);
-  s->context = s->context << 8 ^ (page * 0x9e3779b9u) >> 8;
-  uint32_t at = correspond(s, page, newest), gap = predict(s, at, newest);
-  uint32_t burst = at ? past_at(s, at)->burst : 0;
-  remember(s, page, newest);
-  s->due[page] = gap ? s->now + gap : 0;
+  uint32_t at = emuv_trail_follow(t, page, newest), gap = predict(s, at, newest);
+  uint32_t burst = at ? emuv_trail_past(t, at)->burst : 0;
+  emuv_trail_end(t, page, newest);
+  s->failed[page] = 0;
+  s->due[page] = gap ? t->now + gap : 0;
   if (gap) {
-    slot_add(s, page, s->now + (burst && burst < gap ? burst : gap));
+    slot_add(s, page, t->now + first_gap(s, gap, burst, came));
   } else {
     enter(s, page, NEWCOMER);
   }
 }
 
-static inline bool in_burst(const struct state *s, uint32_t page)
-{
-  return s->touched[page] && s->now - s->touched[page] <= s->near && is_known(s, s->last[page]);
-}
-
-static inline void prolong_burst(struct state *s, uint32_t page)
-{
-  s->touched[page] = s->now;
-  past_at(s, s->last[page])->burst = s->now - s->last[page];
-}
-
 static inline void touch1(struct state *s, uint32_t page, uint32_t next)
 {
   (void)next;
-  if (!in_burst(s, page)) {
+  if (!emuv_trail_in_burst(&s->trail, page)) {
+    bool came = s->at[page] == AHEAD;
     leave(s, page);
-    refer(s, page);
+    refer(s, page, came);
     return;
   }
-  prolong_burst(s, page);
+  emuv_trail_prolong(&s->trail, page);
   if (s->at[page] == NEWCOMER) {
     emuv_list_renew(&s->newcomers, page);
   } else if (s->at[page] >= AHEAD || rank_of(s, s->at[page]) < s->length - 1) { /* else it is still to come */
     leave(s, page);
-    slot_add(s, page, s->now + s->near);
+    slot_add(s, page, s->trail.now + s->trail.near);
   }
 }
 
@@ -438,11 +298,11 @@ static inline void insert1(struct state *s, uint32_t page, uint32_t next)
   s->n++;
   if (s->env->pinned && s->env->pinned[page]) {
     enter(s, page, AHEAD);
-  } else if (in_burst(s, page)) {
-    prolong_burst(s, page);
-    slot_add(s, page, s->now + s->near);
+  } else if (emuv_trail_in_burst(&s->trail, page)) {
+    emuv_trail_prolong(&s->trail, page);
+    slot_add(s, page, s->trail.now + s->trail.near);
   } else {
-    refer(s, page);
+    refer(s, page, true);
   }
 }
 
@@ -486,7 +346,7 @@ static inline uint32_t slot_before(const struct state *s, uint32_t slot)
  * nothing was put behind that. */
 static inline uint32_t search_from(const struct state *s, const uint8_t *pinned, uint32_t cursor)
 {
-  if (!pinned || cursor == EMUV_NO_PAGE) return slot_of(s, s->now + s->length);
+  if (!pinned || cursor == EMUV_NO_PAGE) return slot_of(s, s->trail.now + s->length);
   return s->highest != EMUV_NO_PAGE && rank_of(s, s->highest) > rank_of(s, cursor) ? s->highest : cursor;
 }
 
@@ -506,27 +366,49 @@ static inline void offer_farthest(struct state *s, const uint8_t *pinned, uint32
 static inline void offer_overdue(const struct state *s, const uint8_t *pinned, struct candidate *best)
 {
   uint32_t slots = 2 * s->length;
-  uint64_t slot = emuv_set_at_least(&s->used, slot_of(s, s->now - s->length + 1), slots);
+  uint64_t slot = emuv_set_at_least(&s->used, slot_of(s, s->trail.now - s->length + 1), slots);
   if (slot == EMUV_SET_NONE) slot = emuv_set_at_least(&s->used, 0, slots);
   if (slot == EMUV_SET_NONE) return;
   uint32_t page = unpinned_in(s, (uint32_t)slot, pinned);
   if (page != EMUV_NO_PAGE) offer(best, page, (int64_t)(s->length - 1) - rank_of(s, (uint32_t)slot));
 }
 
-/* The newest newcomer that is not in a burst, and the oldest. */
+static inline bool may_leave(const struct state *s, uint32_t page, const uint8_t *pinned)
+{
+  return !(pinned && pinned[page]) && s->trail.now - s->trail.touched[page] > s->trail.near;
+}
+
+/* A newcomer whose turn it is to leave, else `other`. */
+static inline uint32_t one_of_the_spread(const struct state *s, const uint8_t *pinned, uint32_t other)
+{
+  uint64_t turn = emuv_set_max(&s->spread);
+  for (unsigned i = 0; i < EMUV_TRAIL_NEAR_MOST + PASS && turn != EMUV_SET_NONE; i++) {
+    uint32_t page = turn_of(s, (uint32_t)turn);
+    if (may_leave(s, page, pinned)) return page;
+    turn = turn > 0 ? emuv_set_at_most(&s->spread, turn - 1) : EMUV_SET_NONE;
+  }
+  return other;
+}
+
+/* While a trail holds: the newest newcomer that is not in a burst; and the oldest. Before anything has repeated itself,
+ * those that leave are spread evenly: what is missing in the next step then comes in small parts all along it, which
+ * hide behind computation better than one large part. */
 static inline void offer_newcomers(const struct state *s, const uint8_t *pinned, struct candidate *best)
 {
   const struct emuv_list *list = &s->newcomers;
-  uint32_t lag = is_locked(s) ? s->now - s->main.at : 0, page = emuv_list_newest(list);
-  for (unsigned i = 0; lag && i < PASS && page != list->end; i++, page = list->link[page].older) {
-    if ((pinned && pinned[page]) || s->now - s->touched[page] <= s->near) continue;
-    offer(best, page, (int64_t)s->last[page] + lag - s->now);
+  bool locked = emuv_trail_is_locked(&s->trail);
+  uint32_t lag = locked ? s->trail.now - s->trail.main.at : 0, page = emuv_list_newest(list);
+  for (unsigned i = 0; locked && i < PASS && page != list->end; i++, page = list->link[page].older) {
+    if (!may_leave(s, page, pinned)) continue;
+    offer(best, page, (int64_t)s->trail.last[page] + lag - s->trail.now);
     break;
   }
   page = emuv_list_oldest(list);
   for (unsigned i = 0; i < PASS && page != list->end; i++, page = list->link[page].newer) {
     if (pinned && pinned[page]) continue;
-    offer(best, page, (int64_t)s->now - s->last[page] - lag);
+    int64_t idle = s->trail.now - s->trail.last[page];
+    if (idle - lag > best->distance && idle > lag && idle <= s->env->n_pages) page = one_of_the_spread(s, pinned, page);
+    offer(best, page, idle - lag);
     break;
   }
 }
@@ -538,9 +420,17 @@ static inline uint32_t oldest_unpinned(const struct emuv_list *list, const uint8
   return page != list->end ? page : EMUV_NO_PAGE;
 }
 
+/* The page that was loaded ahead the longest ago, if it is not waited for any more: it was a mistake. */
+static inline uint32_t given_up(const struct state *s, const uint8_t *pinned)
+{
+  uint32_t page = emuv_list_oldest(&s->ahead);
+  return page != s->ahead.end && !(pinned && pinned[page]) ? page : EMUV_NO_PAGE;
+}
+
 static inline uint32_t victim(struct state *s, const uint8_t *pinned, uint32_t *cursor)
 {
-  struct candidate best = {.page = oldest_unpinned(&s->late, pinned), .distance = -1};
+  struct candidate best = {.page = given_up(s, pinned), .distance = -1};
+  if (best.page == EMUV_NO_PAGE) best.page = oldest_unpinned(&s->late, pinned);
   if (best.page == EMUV_NO_PAGE) {
     offer_farthest(s, pinned, cursor, &best);
     offer_overdue(s, pinned, &best);

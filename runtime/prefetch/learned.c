@@ -1,48 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Learned: the launch sequence of a step repeats, so what followed the last time a place was reached is loaded again.
- * Uses history only: for each page, the slice at which it was last entered; the slices after that one are the
- * prediction. In the manner of a first-order Markov prefetcher with a long successor list (Joseph and Grunwald, ISCA
- * 1997). */
+/* Learned: the launch sequence of a step repeats, so what followed the last time this place was reached is loaded
+ * again. Uses history only: a trail (runtime/policy/trail.h) tells to which place of the past the present corresponds,
+ * and the pages that were referenced behind it then are the prediction, in the order in which they came. In the manner
+ * of a Markov prefetcher with a long successor list (Joseph and Grunwald, ISCA 1997) whose states are sequences.
+ *
+ * Nothing is proposed while no trail holds. Runs known only at launch (experts) stay out of the history where the
+ * look-ahead leaves them out. */
+#include "runtime/policy/trail.h"
 #include "runtime/prefetch/proposal.h"
 
 struct learned {
   const struct emuv_prefetch_env *env;
-  uint32_t match; /* slice of the past that corresponds to the current one; NONE = unknown */
-  uint32_t page;  /* first page of the slice before */
-  struct proposal_cursor at;
-  uint32_t entered[]; /* per page: 1 + slice at which it was last entered, 0 = never */
+  struct emuv_trail trail;
+  uint32_t *ref; /* by position modulo the history's length: index of the reference in the program */
+  uint32_t next; /* position of the history that is looked at next */
 };
 
-enum { REACH = 8 }; /* slices that may be skipped in the past before the match counts as lost */
-static const uint32_t NONE = UINT32_MAX;
+static uint32_t history_length(const struct emuv_prefetch_env *env)
+{
+  return emuv_trail_length(env->program->n_pages, env->program->n_refs);
+}
 
 static size_t learned_state_bytes(const struct emuv_prefetch_env *env)
 {
-  return sizeof(struct learned) + sizeof(uint32_t) * env->program->n_pages;
+  return emuv_policy_round(sizeof(struct learned)) + emuv_trail_bytes(env->program->n_pages, history_length(env)) +
+         emuv_policy_round(history_length(env) * sizeof(uint32_t));
 }
 
 static void learned_init(void *state, const struct emuv_prefetch_env *env)
 {
   struct learned *st = state;
+  char *at = (char *)st + emuv_policy_round(sizeof *st);
   st->env = env;
-  st->match = st->page = NONE;
+  emuv_trail_init(&st->trail, &at, env->program->n_pages, history_length(env), env->program->n_pages / 2);
+  st->ref = emuv_policy_carve(&at, history_length(env) * sizeof *st->ref);
 }
 
-static uint32_t first_page(const struct learned *st, uint32_t slice)
+static uint32_t *ref_at(const struct learned *st, uint32_t position)
 {
-  const struct emuv_slice *s = &st->env->program->slices[slice];
-  return s->n_runs ? st->env->program->runs[s->first_run].first : NONE;
+  return &st->ref[position & (st->trail.length - 1)];
 }
 
-/* The past slice that corresponds to `slice`, which starts with `page`. */
-static uint32_t follow(const struct learned *st, uint32_t slice, uint32_t page)
+static void observe(struct learned *st, uint32_t page, uint32_t ref)
 {
-  if (st->match != NONE) {
-    for (uint32_t i = st->match + 1; i < slice && i <= st->match + REACH; i++)
-      if (first_page(st, i) == page) return i;
-    if (page == st->page) return st->match; /* still in the same page, longer than last time */
+  struct emuv_trail *t = &st->trail;
+  if (emuv_trail_in_burst(t, page)) {
+    emuv_trail_prolong(t, page);
+    return;
   }
-  return st->entered[page] ? st->entered[page] - 1 : NONE;
+  uint32_t before = t->main.at, newest = emuv_trail_begin(t, page);
+  emuv_trail_follow(t, page, newest);
+  emuv_trail_end(t, page, newest);
+  *ref_at(st, t->now) = ref;
+  bool jumped = t->main.at < before || t->main.at > before + EMUV_TRAIL_REACH;
+  if (jumped || st->next <= t->main.at) st->next = t->main.at + 1;
+}
+
+static void observe_slice(struct learned *st, const struct emuv_slice *slice)
+{
+  uint32_t ref = slice->first_ref;
+  for (uint32_t r = 0; r < slice->n_runs; ref += st->env->program->runs[slice->first_run + r++].n) {
+    const struct emuv_page_run *run = &st->env->program->runs[slice->first_run + r];
+    if (st->env->skip_dynamic && (run->flags & EMUV_RUN_DYNAMIC)) continue;
+    for (uint32_t page = run->first; page < run->first + run->n; page++) observe(st, page, ref + (page - run->first));
+  }
+}
+
+/* Pages from position `at` on, within the look-ahead, that followed each other by number too. */
+static uint32_t run_length(const struct learned *st, uint32_t at)
+{
+  const struct emuv_trail *t = &st->trail;
+  uint32_t first = emuv_trail_past(t, at)->page, from = *ref_at(st, t->main.at), n = 0;
+  while (at + n <= t->now && emuv_trail_past(t, at + n)->page == first + n &&
+         *ref_at(st, at + n) - from <= st->env->depth_pages)
+    n++;
+  return n;
 }
 
 static uint32_t learned_propose(void *state, uint32_t slice, uint32_t missed, uint32_t budget,
@@ -50,17 +82,15 @@ static uint32_t learned_propose(void *state, uint32_t slice, uint32_t missed, ui
 {
   struct learned *st = state;
   struct proposal p = {.env = st->env, .out = out, .max_runs = max_runs, .budget = budget};
-  uint32_t page = first_page(st, slice);
   (void)missed;
-  if (page == NONE) return 0;
-  uint32_t match = follow(st, slice, page);
-  if (page != st->page) st->entered[page] = slice + 1;
-  bool lost = st->match == NONE || match < st->match || match > st->match + REACH;
-  st->match = match;
-  st->page = page;
-  if (match == NONE || match + 1 >= slice) return 0;
-  if (lost || st->at.slice <= match) st->at = (struct proposal_cursor){.slice = match + 1};
-  proposal_walk(&p, &st->at, match, slice);
+  observe_slice(st, &st->env->program->slices[slice]);
+  while (emuv_trail_is_locked(&st->trail) && st->next <= st->trail.now && !proposal_full(&p)) {
+    uint32_t n = run_length(st, st->next), looked;
+    if (!n) break;
+    looked = proposal_add(&p, emuv_trail_past(&st->trail, st->next)->page, n);
+    st->next += looked;
+    if (looked < n) break;
+  }
   return p.n;
 }
 

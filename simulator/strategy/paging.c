@@ -17,7 +17,7 @@
 
 #include <stdlib.h>
 
-enum { LOOKAHEAD_SLICES = 8, MAX_PROPOSALS = 4096, CHECK_EVERY = 256 };
+enum { LOOKAHEAD_SLICES = 8, LOOKAHEAD_SHARE = 64, MAX_PROPOSALS = 4096, CHECK_EVERY = 256 };
 
 /* The slice that is being referenced. References are counted from its first. */
 struct now {
@@ -122,15 +122,18 @@ static int page_leaves(void *arg, uint32_t page, uint32_t frame, struct emuv_err
   return r->machine->ops->evict(r->machine, page, frame, err);
 }
 
-/* What was loaded ahead and not used for a whole step was not needed. */
-static uint32_t longest_step(const struct emuv_program *p)
+/* Pages that prefetchers look over: in a step of which most is there, what is missing lies far apart. */
+static uint32_t depth_pages(const struct run *r)
 {
-  uint32_t longest = 0;
-  for (size_t s = 0; s < p->n_steps; s++) {
-    uint32_t n = p->step_first_slice[s + 1] - p->step_first_slice[s];
-    if (n > longest) longest = n;
-  }
-  return longest;
+  uint64_t pages = LOOKAHEAD_SLICES * r->c->slice / r->how->page_bytes;
+  return pages > r->window_pages && !r->how->lookahead_bytes ? (uint32_t)pages : r->window_pages;
+}
+
+/* What has not been used when twice the look-ahead has passed was a mistake: so many slices, on average. */
+static uint32_t patience_slices(const struct run *r)
+{
+  uint64_t slices = 2 * (uint64_t)depth_pages(r) * r->program.n_slices / (r->program.n_refs ? r->program.n_refs : 1);
+  return slices < UINT32_MAX - 1 ? (uint32_t)slices + 1 : UINT32_MAX;
 }
 
 static int open_pager(struct run *r, struct emuv_err *err)
@@ -148,9 +151,9 @@ static int open_pager(struct run *r, struct emuv_err *err)
                                .always_write_back = r->how->always_write_back,
                                .initial = r->program.initial,
                                .first_use = r->first_use,
-                               .ahead_slices = longest_step(&r->program),
                                .bounce_frames = r->machine_run.bounce_frames,
                                .on_disk = r->on_disk,
+                               .ahead_slices = patience_slices(r),
                                .ram = &r->machine->ram,
                                .nvme = &r->machine->nvme,
                                .evict = page_leaves,
@@ -158,23 +161,35 @@ static int open_pager(struct run *r, struct emuv_err *err)
   return emuv_pager_init(&r->pager, &env, err);
 }
 
+/* Pages that are loaded ahead lie in frames that could keep others: as large a share of the excess over VRAM as the
+ * window is, as much more is moved. So the default is small where little is missing. */
 static void choose_window(struct run *r)
 {
-  r->vram_frames = frames(r->c->vram, r->how->page_bytes);
-  if (r->vram_frames > r->program.n_pages || r->how->all_resident)
-    r->vram_frames = r->program.n_pages; /* more frames than pages change nothing */
+  uint64_t page = r->how->page_bytes, all = (r->w->address_bytes + page - 1) / page;
+  r->vram_frames = frames(r->c->vram, page);
+  if (r->vram_frames > all || r->how->all_resident)
+    r->vram_frames = (uint32_t)all; /* more frames than pages change nothing */
   uint64_t bytes = r->how->lookahead_bytes ? r->how->lookahead_bytes : LOOKAHEAD_SLICES * r->c->slice;
-  uint64_t pages = bytes / r->how->page_bytes, quarter = r->vram_frames / 4;
+  uint64_t pages = bytes / page, quarter = r->vram_frames / 4, share = (all - r->vram_frames) / LOOKAHEAD_SHARE;
   if (pages > quarter) pages = quarter;
+  if (!r->how->lookahead_bytes && share > 0 && pages > share) pages = share;
   if (pages < 1) pages = 1;
   r->window_pages = (uint32_t)pages;
+}
+
+/* Where pages are loaded ahead, two slices fit into the window: one is on its way while the other waits to run. */
+static uint64_t slice_bytes(const struct run *r)
+{
+  uint64_t half = r->window_pages / 2 * r->how->page_bytes;
+  bool ahead = r->how->prefetch != emuv_prefetch_find("none");
+  return ahead && half < r->c->slice ? half : r->c->slice;
 }
 
 static int open_prefetcher(struct run *r, struct emuv_err *err)
 {
   r->prefetch_env = (struct emuv_prefetch_env){.program = &r->program,
                                                .state = r->pager.state,
-                                               .depth_pages = r->window_pages,
+                                               .depth_pages = depth_pages(r),
                                                .skip_dynamic = r->how->skip_dynamic};
   r->prefetch_state = calloc(1, r->how->prefetch->state_bytes(&r->prefetch_env) + 64);
   r->proposals = calloc(MAX_PROPOSALS, sizeof *r->proposals);
@@ -251,9 +266,9 @@ static int open_machine(struct run *r, struct emuv_err *err)
 
 static int open_all(struct run *r, struct emuv_err *err)
 {
-  int rc = emuv_program_build(r->w, r->how->page_bytes, r->c->slice, &r->program, err);
+  choose_window(r);
+  int rc = emuv_program_build(r->w, r->how->page_bytes, slice_bytes(r), &r->program, err);
   if (!rc) rc = build_future(r, err);
-  if (!rc) choose_window(r);
   if (!rc) rc = find_pinnable(r, err);
   if (!rc) rc = find_homes(r, err);
   if (!rc) rc = open_machine(r, err);
@@ -325,18 +340,27 @@ static uint32_t prefetch_budget(const struct run *r)
   return window < room ? window : room;
 }
 
+static void hold_slice(struct run *r, uint32_t slice, bool on)
+{
+  const struct emuv_slice *s = &r->program.slices[slice];
+  const struct emuv_page_run *run = &r->program.runs[s->first_run];
+  for (uint32_t i = 0; i < s->n_runs; i++) emuv_pager_hold(&r->pager, run[i].first, run[i].n, on);
+}
+
+/* A page of the running slice is busy until it ends: a copy into its frame would only begin then, and others behind it.
+ */
 static int prefetch(struct run *r, uint32_t slice, uint32_t faults, double issue_ns, double busy_ns,
                     struct emuv_err *err)
 {
-  uint32_t budget = prefetch_budget(r);
-  if (!budget) return 0;
-  uint32_t n = r->how->prefetch->propose(r->prefetch_state, slice, faults, budget, r->proposals, MAX_PROPOSALS);
-  for (uint32_t i = 0; i < n; i++) {
-    int64_t rc =
-        emuv_pager_prefetch(&r->pager, r->proposals[i].first, r->proposals[i].n, slice, busy_ns, issue_ns, err);
-    if (rc < 0) return (int)rc;
-  }
-  return 0;
+  const struct emuv_prefetch_ops *ops = r->how->prefetch;
+  uint32_t n = ops->propose(r->prefetch_state, slice, faults, prefetch_budget(r), r->proposals, MAX_PROPOSALS);
+  if (!n) return 0;
+  int64_t got = 0;
+  hold_slice(r, slice, true);
+  for (uint32_t i = 0; i < n && got >= 0; i++)
+    got = emuv_pager_prefetch(&r->pager, r->proposals[i].first, r->proposals[i].n, slice, busy_ns, issue_ns, err);
+  hold_slice(r, slice, false);
+  return got < 0 ? (int)got : 0;
 }
 
 static int run_slice(struct run *r, uint32_t index, struct emuv_err *err)
