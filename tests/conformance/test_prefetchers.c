@@ -326,7 +326,8 @@ static void test_what_each_promises(void **unused)
   free(p.state);
   predictor_open(&p, emuv_prefetch_find("learned"), s, 300, false);
   for (uint32_t i = 0; i < 5; i++) assert_int_equal(propose(&p, i, 0, 3, 8).n, 0); /* never been here */
-  expect(&p, 5, 3, 30, 3);                                                         /* as the last time */
+  assert_int_equal(propose(&p, 5, 0, 3, 8).n, 0);                                  /* three pages may be chance */
+  expect(&p, 6, 3, 50, 3);                                                         /* as the last time */
   free(p.state);
   free(s);
 }
