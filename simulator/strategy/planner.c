@@ -106,7 +106,7 @@ static void try_known_sequence(struct choice *ch, const struct emuv_config *c, c
 
 static void try_unknown_operands(struct choice *ch, const struct emuv_config *c, const struct emuv_workload *w)
 {
-  static const char *const online[] = {"lru", "lfu", "mru"};
+  static const char *const online[] = {"lru", "lfu", "mru", "recur"};
   for (size_t i = 0; i < sizeof online / sizeof online[0]; i++)
     try_paging(ch, c, w, online[i], false, window_bytes(c, 4));
 }
