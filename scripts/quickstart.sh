@@ -43,7 +43,7 @@ cat >&2 <<END
 == Done
 Database  $database        (sqlite3 $database, table runs)
 Plots     $plots/*.png, *.svg
-Programs  $build/bin/emuv-sim, emuv-plot, emuv-trace
+Programs  $build/bin/emuv-sim, emuv-plot, emuv-trace, emuv-replay, emuv-top
 Next      $build/bin/emuv-sim --list hardware
           $build/bin/emuv-sim $scenario --set hardware=rtx-4070 --vram 8GiB,12GiB --output mine.sqlite
 END
