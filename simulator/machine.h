@@ -67,6 +67,7 @@ struct emuv_machine_ops {
 struct emuv_machine {
   const struct emuv_machine_ops *ops;
   struct emuv_tier ram, nvme; /* what the pager calls: read = towards VRAM */
+  double issued_ns;           /* machines that compute times: when the host issued what was reached last */
   uint64_t bounce_bytes;      /* RAM for pages on their way, beside that of the row; 0 = as much as wanted (virtual) */
 };
 

@@ -124,6 +124,7 @@ static int virtual_reach(struct emuv_machine *machine, uint32_t slice, double *s
   submit(v);
   if (v->run->program->slices[slice].opens_op) emuv_timeline_issue(&v->t, op_of(v, slice));
   *start_ns = v->t.gpu_ns > v->t.issue_ns ? v->t.gpu_ns : v->t.issue_ns;
+  machine->issued_ns = v->t.issue_ns;
   return 0;
 }
 
@@ -145,11 +146,41 @@ static void issue_part(struct emuv_machine_virtual *v, const struct emuv_part *p
   v->t.issue_ns = v->submitted_ns;
 }
 
-static double part_ns(const struct emuv_machine_virtual *v, const struct emuv_op *op, const struct emuv_part *part)
+/* Pages of a part that it writes. */
+static uint32_t written_pages(const struct emuv_machine_virtual *v, const struct emuv_part *part)
+{
+  const struct emuv_program *p = v->run->program;
+  const struct emuv_slice *s = &p->slices[part->slice];
+  uint32_t skip = part->first_ref, left = part->n_refs, written = 0;
+  for (uint32_t i = 0; i < s->n_runs && left; i++) {
+    const struct emuv_page_run *run = &p->runs[s->first_run + i];
+    uint32_t from = skip < run->n ? skip : run->n, n = run->n - from < left ? run->n - from : left;
+    skip -= from;
+    left -= n;
+    if (run->flags & EMUV_RUN_WRITE) written += n;
+  }
+  return written;
+}
+
+/* What the kernel of a replay takes at least: it reads its recorded volume, reads pages whole that have just come, and
+ * writes pages whole, since their contents tell the version (engine.h). 0 where the hardware is not calibrated. */
+static double replayed_ns(const struct emuv_machine_virtual *v, const struct emuv_op *op, const struct emuv_part *part,
+                          uint32_t faults)
 {
   const struct emuv_hardware *hw = &v->run->config->hw;
+  double rate = hw->vram_rate * hw->vram_efficiency, page = (double)v->run->page_bytes;
+  if (hw->kernel_min <= 0 || rate <= 0) return hw->kernel_min;
+  double whole = page * (2.0 * written_pages(v, part) + faults), volume = op->bytes * part->share;
+  if (volume > page * part->n_refs) volume = page * part->n_refs;
+  return hw->kernel_min + (whole > volume ? whole : volume) / rate * 1e9;
+}
+
+static double part_ns(const struct emuv_machine_virtual *v, const struct emuv_op *op, const struct emuv_part *part,
+                      uint32_t faults)
+{
   double kernel = emuv_timeline_kernel_ns(v->run->config, op) * part->share;
-  return (kernel > hw->kernel_min ? kernel : hw->kernel_min) + hw->kernel_gap;
+  double least = replayed_ns(v, op, part, faults);
+  return (kernel > least ? kernel : least) + v->run->config->hw.kernel_gap;
 }
 
 static int virtual_run(struct emuv_machine *machine, const struct emuv_part *part,
@@ -161,7 +192,7 @@ static int virtual_run(struct emuv_machine *machine, const struct emuv_part *par
   submit(v);
   issue_part(v, part);
   double ready = outcome->ready_ns + fault_cost(v->run, outcome->faults);
-  double kernel = part_ns(v, op, part);
+  double kernel = part_ns(v, op, part, outcome->faults);
   emuv_timeline_run(&v->t, ready, outcome->waits_for_nvme, kernel, 0);
   if (part->closes) emuv_timeline_finish(&v->t, op);
   *end_ns = v->t.gpu_ns;

@@ -161,6 +161,11 @@ struct emuv_pager {
   struct emuv_issues issues; /* of loading ahead, where it is cancelled */
   uint32_t frame_wait_slice; /* slice whose pages are busy until frame_wait_ns */
   double frame_wait_ns;
+  /* Where times are computed: a page that leaves is copied down as soon as that is decided (decided_ns, which may lie
+   * before now_ns) and its last slice has ended (slice_end_ns by slice), not only when its frame is needed. NULL: at
+   * now_ns. Both are the caller's. */
+  const double *slice_end_ns;
+  double decided_ns;
   struct emuv_pager_counts count;
   void *block; /* the one allocation */
 };

@@ -118,11 +118,20 @@ static double frame_free_ns(const struct emuv_pager *p, uint32_t page)
   return (p->state[page] & EMUV_PAGE_LATE) && p->ready_ns[page] > ns ? p->ready_ns[page] : ns;
 }
 
+/* When a page that leaves can be copied down: see slice_end_ns. */
+static double down_ns(const struct emuv_pager *p, uint32_t page, double now_ns)
+{
+  if (!p->slice_end_ns) return now_ns;
+  uint32_t slice = p->used_in[page];
+  double end_ns = slice == UINT32_MAX ? 0 : p->slice_end_ns[slice];
+  return end_ns > p->decided_ns ? end_ns : p->decided_ns;
+}
+
 /* Takes the first n victims out of VRAM. */
 static int evict(struct emuv_pager *p, struct rest *r, uint32_t n, double now_ns, struct emuv_err *err)
 {
   uint32_t kept = 0;
-  double free_ns = p->group.frames_ns;
+  double free_ns = p->group.frames_ns, start_ns = 0;
   for (uint32_t i = 0; i < n; i++) {
     if (i + FETCH_AHEAD < n) { /* some policies choose pages from all over the memory */
       __builtin_prefetch(p->state + r->victims[i + FETCH_AHEAD], 1);
@@ -131,12 +140,14 @@ static int evict(struct emuv_pager *p, struct rest *r, uint32_t n, double now_ns
     uint32_t page = r->victims[i];
     int rc = announce(p, page, err);
     if (rc) return rc;
-    double ns = frame_free_ns(p, page);
+    double ns = frame_free_ns(p, page), down = down_ns(p, page, now_ns);
     if (ns > free_ns) free_ns = ns;
+    if (down > ns) ns = down;
+    if (ns > start_ns) start_ns = ns;
     kept += leave_vram(p, page);
   }
   p->group.frames_ns = free_ns;
-  int rc = kept ? write_back(p, r, n, now_ns > free_ns ? now_ns : free_ns, err) : 0;
+  int rc = kept ? write_back(p, r, n, start_ns, err) : 0;
   if (!rc) p->group.n_left = n;
   return rc;
 }

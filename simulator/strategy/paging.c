@@ -44,6 +44,7 @@ struct run {
   uint32_t *next, *first_use; /* policies that need the future */
   uint8_t *on_disk;           /* per page: fixed home on NVMe; NULL = RAM is managed */
   uint8_t *pinnable;          /* per page: the user wants it kept; NULL = none */
+  double *slice_end_ns;       /* per slice: when it ended */
   uint32_t vram_frames, window_pages;
   struct emuv_pager_counts start; /* counters at the start of the timed part */
   struct now now;
@@ -85,7 +86,9 @@ static int run_part(struct run *r, uint32_t to, double *end_ns, struct emuv_err 
                            .closes = rest && (last || s[1].opens_op)};
   now->part_ref = to;
   now->share -= part.share;
-  return r->machine->ops->run(r->machine, &part, &now->outcome, end_ns, err);
+  int rc = r->machine->ops->run(r->machine, &part, &now->outcome, end_ns, err);
+  if (!rc) r->slice_end_ns[now->slice] = *end_ns;
+  return rc;
 }
 
 /* Has the page been referenced, up to reference `to`, and not run since? */
@@ -158,7 +161,11 @@ static int open_pager(struct run *r, struct emuv_err *err)
                                .nvme = &r->machine->nvme,
                                .evict = page_leaves,
                                .evict_arg = r};
-  return emuv_pager_init(&r->pager, &env, err);
+  int rc = emuv_pager_init(&r->pager, &env, err);
+  r->slice_end_ns = calloc(r->program.n_slices + 1, sizeof *r->slice_end_ns);
+  if (!rc && !r->slice_end_ns) rc = emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %zu slices", r->program.n_slices);
+  if (!r->how->always_write_back) r->pager.slice_end_ns = r->slice_end_ns; /* unified memory copies on demand alone */
+  return rc;
 }
 
 /* Pages that are loaded ahead lie in frames that could keep others: as large a share of the excess over VRAM as the
@@ -289,6 +296,7 @@ static void close_all(struct run *r)
   free(r->first_use);
   free(r->pinnable);
   free(r->on_disk);
+  free(r->slice_end_ns);
 }
 
 static int touch_slice(struct run *r, double start_ns, struct emuv_err *err)
@@ -369,6 +377,7 @@ static int run_slice(struct run *r, uint32_t index, struct emuv_err *err)
   double start_ns, end_ns;
   r->now = (struct now){.slice = index, .share = s->share};
   int rc = r->machine->ops->reach(r->machine, index, &start_ns, err);
+  r->pager.decided_ns = r->machine->issued_ns;
   if (!rc) rc = touch_slice(r, start_ns, err);
   if (!rc) rc = run_part(r, end_ref(r, index) - s->first_ref, &end_ns, err);
   if (!rc) rc = after_slice(r, s, end_ns, err);
