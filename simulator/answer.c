@@ -70,7 +70,7 @@ static const char rows_sql[] =
     "SELECT s.ordinal, r.status, r.tokens_per_s, r.tokens / r.bound_s, r.bound_by, r.work_unit, r.workload, r.plan, "
     "r.footprint_bytes, r.h2d_bytes + r.d2h_bytes + r.nvme_read_bytes + r.nvme_write_bytes, r.compute_s / r.total_s, "
     "r.link_utilisation, r.disk_utilisation, r.stall_host_s / r.total_s "
-    "FROM temp.selected AS s JOIN runs AS r ON r.config_hash = s.config_hash WHERE r.kind = 'sim' AND r.repetition = 0 "
+    "FROM temp.selected AS s JOIN runs AS r ON r.config_hash = s.config_hash WHERE r.kind = ? AND r.repetition = 0 "
     "ORDER BY s.ordinal";
 
 static bool needs_future(const struct emuv_config *c)
@@ -103,13 +103,14 @@ static void read_row(struct answer *a, sqlite3_stmt *s, struct row *row)
   (void)snprintf(row->plan, sizeof row->plan, "%s", emuv_rows_text(s, 7));
 }
 
-static int read_rows(struct answer *a, struct emuv_results *r, struct emuv_err *err)
+static int read_rows(struct answer *a, struct emuv_results *r, const char *kind, struct emuv_err *err)
 {
   sqlite3_stmt *s = NULL;
   a->rows = calloc(a->scenario->n_configs + 1, sizeof *a->rows);
   if (!a->rows) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %zu rows", a->scenario->n_configs);
   if (sqlite3_prepare_v2(r->db, rows_sql, -1, &s, NULL) != SQLITE_OK)
     return emuv_err_set(err, EMUV_ERR_IO, "%s: cannot read: %s", r->path, sqlite3_errmsg(r->db));
+  sqlite3_bind_text(s, 1, kind, -1, SQLITE_STATIC);
   while (a->n_rows < a->scenario->n_configs && sqlite3_step(s) == SQLITE_ROW) read_row(a, s, &a->rows[a->n_rows++]);
   sqlite3_finalize(s);
   return 0;
@@ -496,11 +497,11 @@ static void release(struct answer *a)
   free(a->configs);
 }
 
-int emuv_report_table(struct emuv_results *results, const struct emuv_scenario *scenario, FILE *out, int width,
-                      struct emuv_err *err)
+int emuv_report_table(struct emuv_results *results, const struct emuv_scenario *scenario, const char *kind, FILE *out,
+                      int width, struct emuv_err *err)
 {
   struct answer a = {.scenario = scenario};
-  int rc = read_rows(&a, results, err);
+  int rc = read_rows(&a, results, kind, err);
   if (!rc) rc = find_situations(&a, err);
   if (!rc) rc = find_keys(&a, err);
   a.sides = a.n_ways <= MAX_WAYS;

@@ -118,7 +118,7 @@ static int sweep(const struct arguments *a, const struct emuv_scenario *s, struc
   if (rc) return rc;
   emuv_log(EMUV_LOG_INFO, "%zu configurations: %zu computed, %zu stored before", summary.total, summary.computed,
            summary.skipped);
-  return emuv_load_answer(&a->common, s, r, err);
+  return emuv_load_answer(&a->common, s, "sim", r, err);
 }
 
 static int simulate(const struct arguments *a, const struct emuv_scenario *s, struct emuv_err *err)

@@ -101,14 +101,14 @@ void emuv_load_notes(const struct emuv_scenario *s)
   if (emuv_note_small_vram(s, text, sizeof text)) emuv_log(EMUV_LOG_WARNING, "%s", text);
 }
 
-int emuv_load_answer(const struct emuv_arguments *a, const struct emuv_scenario *s, struct emuv_results *r,
-                     struct emuv_err *err)
+int emuv_load_answer(const struct emuv_arguments *a, const struct emuv_scenario *s, const char *kind,
+                     struct emuv_results *r, struct emuv_err *err)
 {
   int rc = emuv_report_select(r, s, err);
   if (rc) return rc;
   if (a->csv) return emuv_report_csv(r, stdout, err);
   if (a->json) return emuv_report_json(r, stdout, err);
-  rc = emuv_report_table(r, s, stdout, table_width(), err);
+  rc = emuv_report_table(r, s, kind, stdout, table_width(), err);
   if (!rc) emuv_log(EMUV_LOG_INFO, "database: %s   figures: emuv-plot %s", r->path, r->path);
   return rc;
 }

@@ -21,8 +21,8 @@ void emuv_load_notes(const struct emuv_scenario *s);
 int emuv_load_output(const struct emuv_arguments *a, const char *name, char *path, size_t size, struct emuv_err *err);
 /* The configurations on stdout, for --dry-run. */
 int emuv_load_dry_run(const struct emuv_arguments *a, const struct emuv_scenario *s, struct emuv_err *err);
-/* The rows of the scenario's configurations on stdout: table, CSV or JSON. */
-int emuv_load_answer(const struct emuv_arguments *a, const struct emuv_scenario *s, struct emuv_results *r,
-                     struct emuv_err *err);
+/* The rows of the scenario's configurations on stdout: CSV or JSON of all, or a table of one kind ("sim", "replay"). */
+int emuv_load_answer(const struct emuv_arguments *a, const struct emuv_scenario *s, const char *kind,
+                     struct emuv_results *r, struct emuv_err *err);
 
 #endif

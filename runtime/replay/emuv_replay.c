@@ -176,7 +176,7 @@ static int replay_into(const struct emuv_replay_arguments *a, const struct emuv_
   if (!rc) rc = predict(a, s, &r, err);
   if (!rc) rc = measure(a, s, &r, inject, &damage);
   if (rc && err && damage.code) *err = damage;
-  if (!rc) rc = emuv_load_answer(&a->common, s, &r, err);
+  if (!rc) rc = emuv_load_answer(&a->common, s, "replay", &r, err);
   emuv_results_close(&r);
   return rc;
 }

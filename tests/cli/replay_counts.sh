@@ -82,6 +82,7 @@ need sqlite3
 [ "$(count both.sqlite "kind = 'sim' AND device IS NULL AND checked_bytes IS NULL")" -eq $rows ] || fail 'rows of the simulator'
 status 0 "$replay" decode.yaml --policy lru,belady --device host --time-scale 0 -o both.sqlite
 has err '4 rows: 0 measured, 4 stored before'
+has out 'paged lru' # the answer is about measured rows
 status 0 "$replay" zipf.yaml --device host --time-scale 0 --repeat 3 -o thrice.sqlite -q --nvme-path "$tmp"
 [ "$(count thrice.sqlite "kind = 'replay' AND repetition IN (0, 1, 2)")" -eq 3 ] || fail '--repeat'
 [ "$(sqlite3 thrice.sqlite 'SELECT count(DISTINCT faults) FROM runs')" -eq 1 ] || fail 'repetitions differ in what they count'
