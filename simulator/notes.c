@@ -72,11 +72,10 @@ bool emuv_note_small_launch(const struct emuv_scenario *scenario, const char *tr
   }
   if (!least) return false;
   char vram[32], launch[32];
-  (void)snprintf(
-      text, size,
-      "in %zu configurations VRAM is smaller than what one launch touches (%s; the least: %s); its pages are "
-      "replaced while it runs, which takes a kernel that can fault",
-      n, emuv_units_human_bytes((double)launch_bytes, launch, sizeof launch),
-      emuv_units_format_bytes(least->vram, vram, sizeof vram));
+  (void)snprintf(text, size,
+                 "in %zu configurations VRAM is smaller than what one launch touches (%s; the least: %s); such a "
+                 "launch is run in parts, each before its pages are replaced; a real kernel would have to fault",
+                 n, emuv_units_human_bytes((double)launch_bytes, launch, sizeof launch),
+                 emuv_units_format_bytes(least->vram, vram, sizeof vram));
   return true;
 }
