@@ -153,7 +153,7 @@ do_asan() {
 
 do_tsan() {
   choose_prefix thread
-  check 'build: thread sanitizer' build tsan && run_tests tsan -L threads
+  check 'build: thread sanitizer' build tsan && run_tests tsan -L threads -E sim_terminal # that waits for a bar
   prefix=
 }
 
