@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-enum { BATCH_BYTES = 16 << 20 }; /* the engine submits so much at once (engine.c) */
-
 /* `machine` is the first member. */
 static struct emuv_machine_virtual *self(struct emuv_machine *machine)
 {
@@ -24,7 +22,7 @@ static void open_tiers(struct emuv_machine_virtual *v)
                                               .write = hw->d2h,
                                               .read_batched = hw->h2d_batched,
                                               .write_batched = hw->d2h_batched,
-                                              .batch_bytes = BATCH_BYTES,
+                                              .batch_bytes = emuv_tier_batch_bytes(run->vram_frames * run->page_bytes),
                                               .duplex_rate = hw->duplex_rate};
   v->machine.nvme = (struct emuv_tier){.ops = model, .schedule = v->disk, .staging = v->staging};
   v->machine.nvme.env = (struct emuv_tier_env){.page_bytes = run->page_bytes,

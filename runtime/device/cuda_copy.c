@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { UNMARKED_WORK = 32, UNMARKED_BYTES = 16 << 20 };
+enum { UNMARKED_WORK = 32, UNMARKED_BYTES = 64 << 20 };
 
 static int make_scratch(struct emuv_device *d, uint32_t n, struct emuv_err *err)
 {

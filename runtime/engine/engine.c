@@ -14,7 +14,7 @@
 enum { SCRATCH_BYTES = 64 << 20, SCRATCH_PAGES = 128 };
 /* Bytes in flight that keep a disk busy, and no more: what is in flight goes before what is more urgent. */
 enum { DISK_BYTES = 32 << 20, DISK_MIN_DEPTH = 4, DISK_MAX_DEPTH = 128 };
-enum { MERGE_BYTES = 16 << 20, MERGE_STAGED_BYTES = 4 << 20 };
+enum { MERGE_STAGED_BYTES = 4 << 20 }; /* pages from the disk come one by one, and shall not wait for each other */
 
 int emuv_engine_check(struct emuv_engine *e, struct emuv_err *err)
 {
@@ -132,9 +132,10 @@ static int open_books(struct emuv_engine *e, struct emuv_err *err)
   e->launched = calloc(EMUV_ENGINE_HISTORY, sizeof *e->launched);
   e->damage = calloc(EMUV_ENGINE_DAMAGE, sizeof *e->damage);
   bool ok = e->link && e->launched && e->damage;
+  const uint64_t merge = emuv_tier_batch_bytes(env->vram_frames * env->page_bytes);
   for (int i = 0; i < EMUV_ENGINE_N_LINKS; i++) {
     e->batch[i].piece = malloc(EMUV_ENGINE_PIECES * sizeof *e->batch[i].piece);
-    e->merge_bytes[i] = i + EMUV_STREAM_UP == EMUV_STREAM_STAGED ? MERGE_STAGED_BYTES : MERGE_BYTES;
+    e->merge_bytes[i] = i + EMUV_STREAM_UP == EMUV_STREAM_STAGED ? MERGE_STAGED_BYTES : merge;
     if (env->in_flight_bytes && e->merge_bytes[i] > env->in_flight_bytes / 4)
       e->merge_bytes[i] = env->in_flight_bytes / 4;
     ok = ok && e->batch[i].piece;

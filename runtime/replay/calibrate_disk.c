@@ -13,6 +13,7 @@ enum {
   N_SIZES = sizeof SIZES / sizeof SIZES[0],
   DEPTH = 32,
   MAX_DEPTH = 64,
+  MIN_DEPTH = 16,
   DISK_REPETITIONS = 3,
   LATENCY_REQUESTS = 64
 };
@@ -151,30 +152,53 @@ int emuv_calibrate_disk(const struct emuv_calibrate_options *o, struct emuv_cali
   return 0;
 }
 
-static int best_of(const struct emuv_calibrate_options *o, struct rig *r, bool write, double *best,
-                   struct emuv_err *err)
+/* Requests without an engine, for comparison. */
+
+struct emuv_disk_raw {
+  struct rig rig;
+  uint32_t best[2]; /* depth that gave most: reads, writes */
+};
+
+static int choose_depth(struct emuv_disk_raw *raw, bool write, double seconds, struct emuv_err *err)
 {
-  struct emuv_figures f = {.n = 0};
-  const int rc = measure_rate(o, r, write, &f, err);
-  if (rc == 0 && f.at[0].rate.value > *best) *best = f.at[0].rate.value;
+  double best = 0, rate = 0;
+  int rc = 0;
+  for (uint32_t depth = raw->rig.depth; rc == 0 && depth >= MIN_DEPTH; depth /= 2) {
+    rc = stream(&raw->rig, write, depth, seconds, 0, &rate, err);
+    if (rc != 0 || rate <= best) continue;
+    best = rate;
+    raw->best[write] = depth;
+  }
   return rc;
 }
 
-int emuv_calibrate_disk_best(const struct emuv_calibrate_options *o, uint64_t slot_bytes, double *read, double *write,
-                             struct emuv_err *err)
+int emuv_disk_raw_open(const struct emuv_calibrate_options *o, uint64_t slot_bytes, struct emuv_disk_raw **raw,
+                       struct emuv_err *err)
 {
-  int rc = 0;
-  *read = *write = 0;
-  for (uint32_t depth = MAX_DEPTH; rc == 0 && depth >= 16; depth /= 2) {
-    struct rig rig;
-    double ignored = 0;
-    if (o->nvme_bytes / slot_bytes < depth) continue;
-    rc = open_rig(o, slot_bytes, depth, &rig, err);
-    if (rc == 0) rc = stream(&rig, true, depth, 0, rig.n_slots, &ignored, err);
-    if (rc == 0) rc = best_of(o, &rig, true, write, err);
-    if (rc == 0) rc = best_of(o, &rig, false, read, err);
-    close_rig(&rig);
-  }
-  if (rc == 0 && *read <= 0) rc = emuv_err_set(err, EMUV_ERR_RANGE, "the disk has room for less than 16 pages");
+  uint64_t fit = o->nvme_bytes / slot_bytes;
+  if (fit < MIN_DEPTH) return emuv_err_set(err, EMUV_ERR_RANGE, "the disk has room for less than %d pages", MIN_DEPTH);
+  struct emuv_disk_raw *r = calloc(1, sizeof *r);
+  if (!r) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for a disk");
+  double ignored = 0;
+  r->best[0] = r->best[1] = fit < MAX_DEPTH ? (uint32_t)fit : MAX_DEPTH;
+  int rc = open_rig(o, slot_bytes, r->best[0], &r->rig, err);
+  if (rc == 0) rc = stream(&r->rig, true, r->rig.depth, 0, r->rig.n_slots, &ignored, err);
+  for (int write = 0; rc == 0 && write < 2; write++) rc = choose_depth(r, write != 0, o->disk_seconds, err);
+  if (rc == 0)
+    *raw = r;
+  else
+    emuv_disk_raw_close(r);
   return rc;
+}
+
+int emuv_disk_raw_rate(struct emuv_disk_raw *raw, bool write, double seconds, double *rate, struct emuv_err *err)
+{
+  return stream(&raw->rig, write, raw->best[write], seconds, 0, rate, err);
+}
+
+void emuv_disk_raw_close(struct emuv_disk_raw *raw)
+{
+  if (!raw) return;
+  close_rig(&raw->rig);
+  free(raw);
 }

@@ -54,9 +54,13 @@ int emuv_calibrate_host(const struct emuv_calibrate_options *o, struct emuv_cali
 
 /* calibrate_disk.c */
 int emuv_calibrate_disk(const struct emuv_calibrate_options *o, struct emuv_calibration *c, struct emuv_err *err);
-/* The best of several depths with requests of slot_bytes, bytes per second. Uses the fields of *o about the disk. */
-int emuv_calibrate_disk_best(const struct emuv_calibrate_options *o, uint64_t slot_bytes, double *read, double *write,
-                             struct emuv_err *err);
+/* Plain requests of slot_bytes at the depth that gives most, over blocks that were written before, in a file of
+ * o->nvme_bytes; *rate in bytes per second over `seconds`. EMUV_ERR_RANGE: not even 16 slots fit. */
+struct emuv_disk_raw;
+int emuv_disk_raw_open(const struct emuv_calibrate_options *o, uint64_t slot_bytes, struct emuv_disk_raw **raw,
+                       struct emuv_err *err);
+int emuv_disk_raw_rate(struct emuv_disk_raw *raw, bool write, double seconds, double *rate, struct emuv_err *err);
+void emuv_disk_raw_close(struct emuv_disk_raw *raw);
 
 /* calibrate_watch.c: the state of an NVIDIA GPU through NVML, loaded at run time; left out where it is missing. */
 struct emuv_watch *emuv_watch_open(const struct emuv_device_ops *ops, int index);

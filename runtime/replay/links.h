@@ -22,7 +22,7 @@ struct emuv_links_options {
   uint64_t data_bytes;   /* scanned; at least twice vram_bytes; 0 = 8 GiB */
   double seconds;        /* of each steady state at least; 0 = 1 */
   const char *nvme_path; /* NULL: no disk */
-  uint64_t nvme_bytes;   /* data on it; at least twice vram_bytes */
+  uint64_t nvme_bytes;   /* on it: half for plain requests, half for the engine, at least twice vram_bytes each */
   int threads;
 };
 
@@ -32,12 +32,13 @@ struct emuv_links_row {
   double plain, engine; /* bytes per second */
   double busy;          /* engine, over the time in which this link was busy; 0 = not told */
   double needed;        /* share of plain that a good engine reaches */
+  double in_turn; /* median share where plain requests and the engine took turns (disks drift); 0 = not so measured */
 };
 
 /* *n rows. Errors: those of the engine; EMUV_ERR_RANGE when there is less data than twice VRAM. */
 int emuv_links_measure(const struct emuv_links_options *options, struct emuv_links_row rows[EMUV_LINKS_ROWS],
                        uint32_t *n, struct emuv_err *err);
-/* A table; the last column says whether the share is reached. */
+/* A table; the last column says whether the share is reached, where turns were taken by those. */
 void emuv_links_print(const struct emuv_links_row *rows, uint32_t n, FILE *table);
 /* Both. *reached: every row reaches its share. */
 int emuv_links(const struct emuv_links_options *options, FILE *table, bool *reached, struct emuv_err *err);

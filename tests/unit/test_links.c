@@ -57,16 +57,16 @@ static void every_link_has_its_rows(void **state)
 static void tables_say_what_is_less_than_it_should_be(void **state)
 {
   (void)state;
-  const struct emuv_links_row rows[] = {{"host to device", 2048 * KIB, 55e9, 54e9, 54.5e9, 0.95},
-                                        {"disk to device", 2048 * KIB, 5e9, 4e9, 0, 0.9}};
+  const struct emuv_links_row rows[] = {{"host to device", 2048 * KIB, 55e9, 54e9, 54.5e9, 0.95, 0},
+                                        {"disk to device", 2048 * KIB, 5e9, 4e9, 0, 0.9, 0.81}};
   char *text = NULL;
   size_t length = 0;
   FILE *file = open_memstream(&text, &length);
   assert_non_null(file);
   emuv_links_print(rows, 2, file);
   assert_int_equal(fclose(file), 0);
-  assert_non_null(strstr(text, "2MiB            55.00        54.00          54.50   98.2 %\n"));
-  assert_non_null(strstr(text, "2MiB             5.00         4.00                  80.0 %  (less"));
+  assert_non_null(strstr(text, "2MiB            55.00        54.00          54.50   98.2 %           \n"));
+  assert_non_null(strstr(text, "2MiB             5.00         4.00                  80.0 %     81.0 %  (less"));
   free(text);
 }
 
