@@ -68,7 +68,9 @@ struct answer {
 
 static const char rows_sql[] =
     "SELECT s.ordinal, r.status, r.tokens_per_s, r.tokens / r.bound_s, r.bound_by, r.work_unit, r.workload, r.plan, "
-    "r.footprint_bytes, r.h2d_bytes + r.d2h_bytes + r.nvme_read_bytes + r.nvme_write_bytes, r.compute_s / r.total_s, "
+    "r.footprint_bytes, r.h2d_bytes + r.d2h_bytes + r.peer_read_bytes + r.peer_write_bytes + r.nvme_read_bytes + "
+    "r.nvme_write_bytes, "
+    "r.compute_s / r.total_s, "
     "r.link_utilisation, r.disk_utilisation, r.stall_host_s / r.total_s "
     "FROM temp.selected AS s JOIN runs AS r ON r.config_hash = s.config_hash WHERE r.kind = ? AND r.repetition = 0 "
     "ORDER BY s.ordinal";

@@ -2,7 +2,8 @@
 /* Lower bounds on the time of a run, whatever the strategy.
  *
  * A step begins with at most V bytes in VRAM. Of the D distinct bytes that it uses and that existed before it, D - V
- * must cross the link while it runs, and D - V - R must come from the disk where RAM holds R. Its kernels run one after
+ * must cross the link while it runs, and D - V - R must come from the disk where RAM holds R. Where another GPU holds P
+ * of them, D - V - P must cross the host's link, and D - V the two links together. Its kernels run one after
  * another; when the step before ended with a synchronisation, all its launches are issued inside it. Steps do not
  * overlap on the compute stream, so the bounds of the steps add up. */
 #include "simulator/timeline.h"
@@ -64,18 +65,23 @@ static double best_rate(const struct emuv_curve *c)
   return best;
 }
 
+static double larger(double a, double b)
+{
+  return a > b ? a : b;
+}
+
 static double seconds(uint64_t bytes, uint64_t held, double rate)
 {
   return bytes > held && rate > 0 ? (double)(bytes - held) / rate : 0;
 }
 
 struct rates {
-  double link, disk;
+  double link, peer, disk;
 };
 
 static struct rates best_rates(const struct emuv_hardware *hw)
 {
-  struct rates r = {.link = best_rate(&hw->h2d), .disk = best_rate(&hw->nvme_read)};
+  struct rates r = {.link = best_rate(&hw->h2d), .peer = best_rate(&hw->peer), .disk = best_rate(&hw->nvme_read)};
   if (hw->zero_copy_rate > r.link) r.link = hw->zero_copy_rate;
   if (hw->pageable_rate > r.link) r.link = hw->pageable_rate;
   return r;
@@ -97,18 +103,14 @@ struct shares {
   double compute, link, disk;
 };
 
-static double larger(double a, double b)
-{
-  return a > b ? a : b;
-}
-
 static void add_step(const struct emuv_config *c, const struct emuv_workload *w, size_t step, bool unlimited,
                      const struct rates *rate, struct span *scratch, struct emuv_metrics *m, struct shares *by)
 {
   uint64_t used = bytes_used(w, &w->steps[step], scratch);
   m->used_bytes += used;
   if (unlimited) used = 0;
-  double work = work_seconds(c, w, step), link = seconds(used, c->vram, rate->link);
+  double work = work_seconds(c, w, step), link = seconds(used, c->vram + c->peer, rate->link);
+  if (c->peer) link = larger(link, seconds(used, c->vram, rate->link + rate->peer));
   double disk = c->nvme ? seconds(used, c->vram + c->ram, rate->disk) : 0;
   double bound = larger(work, larger(link, disk));
   m->bound_compute_s += work;

@@ -68,7 +68,7 @@ static const char join[] =
 #undef MCOLUMN
     "a.repetition, a.total_s AS total_s_a, b.total_s AS total_s_b, "
     "a.faults AS faults_a, b.faults AS faults_b, a.h2d_bytes AS h2d_bytes_a, b.h2d_bytes AS h2d_bytes_b, "
-    "a.status AS status_a, b.status AS status_b FROM main.runs AS a JOIN other.runs AS b "
+    "a.status AS status_a, b.status AS status_b FROM runs_main AS a JOIN runs_other AS b "
     "ON a.config_hash = b.config_hash AND a.repetition = b.repetition AND a.kind = b.kind "
     "ORDER BY a.hardware, a.workload, a.context_tokens, a.batch, a.vram_bytes, a.ram_bytes, a.strategy, a.policy, "
     "a.prefetch, a.page_bytes, a.config_hash, a.kind, a.repetition";
@@ -216,9 +216,9 @@ static int attach(struct emuv_results *a, const char *other, struct emuv_err *er
 static void summarise(const struct emuv_compare_options *o, struct emuv_results *a, struct totals *t)
 {
   t->only_a =
-      count(a->db, "SELECT count(*) FROM main.runs WHERE config_hash NOT IN (SELECT config_hash FROM other.runs)");
+      count(a->db, "SELECT count(*) FROM runs_main WHERE config_hash NOT IN (SELECT config_hash FROM runs_other)");
   t->only_b =
-      count(a->db, "SELECT count(*) FROM other.runs WHERE config_hash NOT IN (SELECT config_hash FROM main.runs)");
+      count(a->db, "SELECT count(*) FROM runs_other WHERE config_hash NOT IN (SELECT config_hash FROM runs_main)");
   FILE *out = o->csv || o->json ? stderr : stdout;
   fprintf(out, "%ld rows compared: %ld same, %ld faster, %ld worse; largest change %+.2f%%\n", t->rows, t->same,
           t->faster, t->worse, t->largest);
@@ -259,9 +259,10 @@ static int compare_kinds_alike(const struct emuv_compare_options *o, struct emuv
 /* Two databases without a kind in common, for any configuration: one has predictions, the other measurements. */
 static bool kinds_differ(struct emuv_results *a)
 {
-  return count(a->db, "SELECT EXISTS (SELECT 1 FROM main.runs JOIN other.runs AS b USING (config_hash) WHERE runs.kind "
-                      "<> b.kind) AND NOT EXISTS (SELECT 1 FROM main.runs JOIN other.runs AS b USING (config_hash) "
-                      "WHERE runs.kind = b.kind)") > 0;
+  return count(a->db,
+               "SELECT EXISTS (SELECT 1 FROM runs_main AS a JOIN runs_other AS b USING (config_hash) WHERE a.kind "
+               "<> b.kind) AND NOT EXISTS (SELECT 1 FROM runs_main AS a JOIN runs_other AS b USING (config_hash) "
+               "WHERE a.kind = b.kind)") > 0;
 }
 
 static int compare(const struct emuv_compare_options *o, bool *failed, struct emuv_err *err)
@@ -270,7 +271,9 @@ static int compare(const struct emuv_compare_options *o, bool *failed, struct em
   struct totals t = {0};
   bool two = o->n_files == 2;
   int rc = open_one(o->file[0], &a, err);
+  if (!rc) rc = emuv_results_view(&a, "main", "runs_main", err);
   if (!rc && two) rc = attach(&a, o->file[1], err);
+  if (!rc && two) rc = emuv_results_view(&a, "other", "runs_other", err);
   if (!rc && (!two || o->exact || o->max_error >= 0 || kinds_differ(&a)))
     rc = emuv_fidelity_compare(o, &a, two, failed, err);
   else if (!rc) {

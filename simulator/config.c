@@ -106,6 +106,7 @@ static const struct emuv_option options[] = {
     CURVE("hw.d2h", hw.d2h, "device to host by copy size, pinned memory"),
     ADDED_CURVE("hw.h2d_batched", hw.h2d_batched, "host to device by piece size in batches of 64 (none: one by one)"),
     ADDED_CURVE("hw.d2h_batched", hw.d2h_batched, "device to host by piece size in batches of 64 (none: one by one)"),
+    ADDED_CURVE("hw.peer", hw.peer, "to and from another GPU's memory by copy size (none: there is no direct way)"),
     RATE("hw.duplex_rate", hw.duplex_rate, "0", "both directions at once, sum (0: both at full speed)"),
     RATE("hw.zero_copy_rate", hw.zero_copy_rate, "0", "kernels that read pinned host memory in place"),
     RATE("hw.pageable_rate", hw.pageable_rate, "0", "synchronous copies from pageable host memory"),
@@ -141,6 +142,8 @@ static const struct emuv_option options[] = {
            "activation workspace in units of batch x tokens x (hidden + intermediate) x 2 bytes"),
 
     BYTES("vram", vram, "0", 0, 64 * TiB, "device memory that may be used (0: the whole card)"),
+    {"peer", EMUV_OPTION_BYTES, EMUV_OPTION_ADDED, AT(peer), "0", 0, 64 * TiB, NULL,
+     "memory of another GPU that holds pages, beside RAM (strategies paged and emuv; not with a disk)"},
     BYTES("ram", ram, "256GiB", 0, 1024 * TiB, "pinned host memory"),
     BYTES("nvme", nvme, "0", 0, 0x1p60, "disk space below it (0: no disk tier)"),
     BYTES("page_size", page_size, "2MiB", 4 * KiB, 64 * GiB, "unit of residency and eviction"),

@@ -25,6 +25,7 @@ struct emuv_hardware {
   struct emuv_curve h2d, d2h;                 /* pinned copies by size, one copy engine per direction */
   struct emuv_curve h2d_batched, d2h_batched; /* the same for pieces of a batch of 64; n = 0: copies go one by one */
   double duplex_rate;                         /* both directions together, sum */
+  struct emuv_curve peer;                     /* copies to and from another GPU's memory by size; n = 0: no way */
   double zero_copy_rate;                      /* kernels reading pinned host memory in place */
   double pageable_rate;                       /* synchronous copies from pageable host memory */
   double copy_sync;              /* fixed cost of one synchronous copy (copy + stream synchronise, small), ns */
@@ -74,9 +75,9 @@ struct emuv_config {
   double routing_skew;                     /* experts: Zipf exponent of expert popularity, 0 = uniform */
   double routing_repeat;                   /* experts: probability that a token takes the experts of the token before */
   uint64_t launches_per_layer;             /* kernels that the framework launches per decoder layer and step */
-  double launch_host;       /* host time per launch, ns (eager PyTorch: tens of us; CUDA graphs: about 1) */
-  double activation_scale;  /* activation workspace in units of batch x tokens x (hidden + intermediate) x 2 B */
-  uint64_t vram, ram, nvme; /* capacities; vram 0 = the card's */
+  double launch_host;             /* host time per launch, ns (eager PyTorch: tens of us; CUDA graphs: about 1) */
+  double activation_scale;        /* activation workspace in units of batch x tokens x (hidden + intermediate) x 2 B */
+  uint64_t vram, peer, ram, nvme; /* capacities; vram 0 = the card's; peer: of another GPU's memory */
   uint64_t page_size;
   emuv_text policy, prefetch, strategy;
   uint64_t lookahead; /* bytes that may be loaded ahead of use (0 = strategy's own choice) */

@@ -56,6 +56,7 @@ static void canonical_strategy(struct emuv_config *c)
   static const char *const of_paging[] = {"slice", "write", NULL};
   if (!is(c->strategy, "emuv")) set_name(c->plans, "all");
   if (is(c->strategy, "paged")) return;
+  if (!is(c->strategy, "emuv")) c->peer = 0;
   c->lookahead = c->coalesce = 0;
   set_name(c->pin, "none");
   if (is(c->strategy, "emuv"))
@@ -157,10 +158,20 @@ static int check_hardware(const struct emuv_config *c, const char *keys[2], stru
       {"hw.d2h", h->d2h.n == 0},
       {"hw.zero_copy_rate", h->zero_copy_rate == 0 && is(c->strategy, "uva")},
       {"hw.pageable_rate", h->pageable_rate == 0 && is(c->strategy, "layer-offload")},
+      {"hw.peer", h->peer.n == 0 && c->peer > 0},
       {"hw.nvme_read", h->nvme_read.n == 0 && disk},
       {"hw.nvme_write", h->nvme_write.n == 0 && disk},
   };
   return check_needed(needed, sizeof needed / sizeof needed[0], "hw.preset", keys, err);
+}
+
+/* Requests of a disk need memory that the CPU can reach. */
+static int check_peer(const struct emuv_config *c, const char *keys[2], struct emuv_err *err)
+{
+  if (c->peer == 0 || c->nvme == 0) return EMUV_OK;
+  (void)FAULT(EMUV_ERR_INPUT, "peer", "nvme", "peer: memory of another GPU and a disk do not work together");
+  (void)emuv_err_hint(err, "give one of them");
+  return EMUV_ERR_INPUT;
 }
 
 static int check_page(const struct emuv_config *c, const char *keys[2], struct emuv_err *err)
@@ -256,6 +267,7 @@ int emuv_config_check_keys(const struct emuv_config *config, const char *keys[2]
   emuv_config_canonical(&c);
   int rc = check_name(&c, keys, err);
   if (rc == EMUV_OK) rc = check_hardware(&c, keys, err);
+  if (rc == EMUV_OK) rc = check_peer(&c, keys, err);
   if (rc == EMUV_OK) rc = check_page(&c, keys, err);
   if (rc != EMUV_OK) return rc;
   if (is(c.source, "transformer")) return check_transformer(&c, keys, err);

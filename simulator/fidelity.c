@@ -9,7 +9,9 @@
 #include <string.h>
 
 /* What must be equal. */
-#define COUNTS(X) X(faults) X(hits) X(h2d_bytes) X(d2h_bytes) X(nvme_read_bytes) X(nvme_write_bytes)
+#define COUNTS(X)                                                                                                      \
+  X(faults)                                                                                                            \
+  X(hits) X(h2d_bytes) X(d2h_bytes) X(peer_read_bytes) X(peer_write_bytes) X(nvme_read_bytes) X(nvme_write_bytes)
 
 /* The labels are the measurement's. */
 static const char columns[] =
@@ -58,7 +60,7 @@ struct fidelity {
 
 static int prepare(struct fidelity *f, struct emuv_results *a, bool two, struct emuv_err *err)
 {
-  static const char from[] = " FROM %s.runs AS p JOIN %s.runs AS m ON p.config_hash = m.config_hash";
+  static const char from[] = " FROM runs_%s AS p JOIN runs_%s AS m ON p.config_hash = m.config_hash";
   char one[128], other[128] = "", sql[16384];
   (void)snprintf(one, sizeof one, from, "main", two ? "other" : "main");
   if (two) (void)snprintf(other, sizeof other, from, "other", "main");

@@ -15,6 +15,7 @@
 
 #include "runtime/core/pager.h"
 #include "runtime/core/program.h"
+#include "runtime/tier/peer.h"
 #include "runtime/tier/tier.h"
 #include "simulator/config.h"
 #include "simulator/metrics.h"
@@ -30,8 +31,9 @@ struct emuv_machine_run {
   const struct emuv_pager *pager; /* initialised after open; its frames say where pages lie */
   uint64_t page_bytes, coalesce_bytes;
   uint32_t vram_frames, ram_frames, bounce_frames, nvme_frames;
-  double fault_ns;            /* cost of one batch of demand faults, for machines that compute times */
-  uint64_t fault_batch_bytes; /* bytes that one batch covers; 0 = all faults of a part are one batch */
+  struct emuv_peer_layout peer; /* which of the RAM frames lie in another GPU's memory */
+  double fault_ns;              /* cost of one batch of demand faults, for machines that compute times */
+  uint64_t fault_batch_bytes;   /* bytes that one batch covers; 0 = all faults of a part are one batch */
 };
 
 /* A kernel: page references first_ref .. first_ref + n_refs - 1 of a slice, counted from the slice's first. All of them
@@ -60,7 +62,8 @@ struct emuv_machine_ops {
              double *end_ns, struct emuv_err *err);
   /* A page leaves its frame; what has referenced it there has been given to `run`. May be NULL. */
   int (*evict)(struct emuv_machine *machine, uint32_t page, uint32_t frame, struct emuv_err *err);
-  /* Times and bytes of links for the timed steps into *m (the loop fills in the pager's counts). */
+  /* Times of links for the timed steps, and the bytes that came from and went to another GPU's memory, into *m (the
+   * loop fills in the pager's counts). */
   int (*report)(struct emuv_machine *machine, struct emuv_metrics *m, struct emuv_err *err);
 };
 

@@ -23,6 +23,8 @@ static void open_tiers(struct emuv_machine_virtual *v)
                                               .read_batched = hw->h2d_batched,
                                               .write_batched = hw->d2h_batched,
                                               .batch_bytes = emuv_tier_batch_bytes(run->vram_frames * run->page_bytes),
+                                              .peer = run->peer,
+                                              .peer_curve = hw->peer,
                                               .duplex_rate = hw->duplex_rate};
   v->machine.nvme = (struct emuv_tier){.ops = model, .schedule = v->disk, .staging = v->staging};
   v->machine.nvme.env = (struct emuv_tier_env){.page_bytes = run->page_bytes,
@@ -97,6 +99,9 @@ static int virtual_step_begin(struct emuv_machine *machine, size_t step, struct 
   if (step == v->run->workload->warmup_steps) {
     v->link_start_ns = link_busy_ns(v);
     v->disk_start_ns = disk_busy_ns(v);
+    v->peer_start_ns = busy_until_now(v, &v->machine.ram.peer_read);
+    v->peer_read_start = v->machine.ram.peer_read.bytes;
+    v->peer_write_start = v->machine.ram.peer_write.bytes;
   }
   emuv_timeline_step_begin(&v->t, v->run->workload, step);
   return 0;
@@ -203,6 +208,9 @@ static int virtual_report(struct emuv_machine *machine, struct emuv_metrics *m, 
   (void)err;
   m->link_busy_s = (link_busy_ns(v) - v->link_start_ns) * 1e-9;
   m->disk_busy_s = (disk_busy_ns(v) - v->disk_start_ns) * 1e-9;
+  m->peer_busy_s = (busy_until_now(v, &v->machine.ram.peer_read) - v->peer_start_ns) * 1e-9;
+  m->peer_read_bytes = v->machine.ram.peer_read.bytes - v->peer_read_start;
+  m->peer_write_bytes = v->machine.ram.peer_write.bytes - v->peer_write_start;
   emuv_timeline_report(&v->t, m);
   return 0;
 }

@@ -12,10 +12,11 @@ struct emuv_machine_virtual {
   struct emuv_machine machine; /* what the loop is given */
   const struct emuv_machine_run *run;
   struct emuv_timeline t;
-  struct emuv_schedule *link, *disk;   /* with a disk */
-  uint8_t *staging;                    /* per page, with a disk: it has come from the disk and is to go up */
-  double submitted_ns;                 /* when the host has submitted the last part */
-  double link_start_ns, disk_start_ns; /* time for which they had worked when the timed part began */
+  struct emuv_schedule *link, *disk; /* with a disk */
+  uint8_t *staging;                  /* per page, with a disk: it has come from the disk and is to go up */
+  double submitted_ns;               /* when the host has submitted the last part */
+  double link_start_ns, disk_start_ns, peer_start_ns; /* time for which they had worked when the timed part began */
+  uint64_t peer_read_start, peer_write_start;         /* bytes by then */
 };
 
 /* Ready to be opened by the loop; belongs to the caller and to one thread. */

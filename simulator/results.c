@@ -41,7 +41,13 @@ static const char create_rest[] =
     "kernel TEXT, os TEXT, trace_hash TEXT);"
     "CREATE INDEX IF NOT EXISTS runs_by_config ON runs (config_hash, kind);";
 
-static const char insert_run[] = "INSERT OR REPLACE INTO runs VALUES ("
+static const char insert_run[] = "INSERT OR REPLACE INTO runs ("
+#define COLUMN(name, type, value) #name ", "
+#define MCOLUMN(name, type, value) #name ", "
+#include "simulator/results_columns.h"
+#undef COLUMN
+#undef MCOLUMN
+                                 "repetition, environment) VALUES ("
 #define COLUMN(name, type, value) "?, "
 #define MCOLUMN(name, type, value) "?, "
 #include "simulator/results_columns.h"
@@ -99,17 +105,6 @@ static int read_int(struct emuv_results *r, const char *sql, int64_t *value, str
   if (!rc) *value = sqlite3_column_int64(s, 0);
   sqlite3_finalize(s);
   return rc;
-}
-
-/* Between releases the columns may differ under one schema version. */
-static int check_columns(struct emuv_results *r, struct emuv_err *err)
-{
-  int64_t columns = 0;
-  int rc = read_int(r, "SELECT count(*) FROM pragma_table_info('runs')", &columns, err);
-  if (rc || columns == 0 || columns == N_COLUMNS) return rc;
-  emuv_err_set(err, EMUV_ERR_UNSUPPORTED, "%s: made by another version of emuV (%lld columns in table runs, not %d)",
-               r->path, (long long)columns, N_COLUMNS);
-  return emuv_err_hint(err, "use --output with another file, or remove this one");
 }
 
 static int check_schema(struct emuv_results *r, bool may_be_new, struct emuv_err *err)
@@ -172,7 +167,7 @@ static int open_to_write(const char *path, struct emuv_results *r, struct emuv_e
   int rc = open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, r, err);
   if (!rc) rc = refuse_read_only(r, err);
   if (!rc) rc = check_schema(r, true, err);
-  if (!rc) rc = check_columns(r, err);
+  if (!rc) rc = emuv_results_add_columns(r, err);
   if (!rc) rc = create_schema(r, err);
   if (!rc) rc = prepare(r, insert_run, &r->insert, err);
   if (!rc)

@@ -61,6 +61,11 @@ void emuv_results_run_id(const char *config_hash, const char *kind, int repetiti
 int emuv_results_open(const char *path, struct emuv_results *r, struct emuv_err *err);
 /* As open, for reading only; the file must exist. */
 int emuv_results_open_read(const char *path, struct emuv_results *r, struct emuv_err *err);
+/* results_older.c. Adds the columns that have come since the table was made (their values: NULL); EMUV_ERR_UNSUPPORTED
+ * when it has others. view: a temporary view of the table `runs` of a database (main, or one that is attached) which
+ * has all columns of this version. */
+int emuv_results_add_columns(struct emuv_results *r, struct emuv_err *err);
+int emuv_results_view(struct emuv_results *r, const char *schema, const char *view, struct emuv_err *err);
 /* Is the row stored already? 1 yes, 0 no, negative error. */
 int emuv_results_has(struct emuv_results *r, const char *run_id, struct emuv_err *err);
 /* Stores a row; a row of the same configuration, kind and repetition from another version is replaced.

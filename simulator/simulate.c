@@ -20,11 +20,13 @@ static int check_counts(const struct emuv_metrics *m, struct emuv_err *err)
   if (m->accesses != m->hits + m->births + m->faults + m->remote)
     return contradiction(err, "accesses = hits + births + faults + remote", (double)m->accesses,
                          (double)(m->hits + m->births + m->faults + m->remote));
-  if (m->h2d_bytes != m->fault_bytes + m->prefetch_bytes + m->remote_bytes)
-    return contradiction(err, "bytes up = faulted + loaded ahead + read in place", (double)m->h2d_bytes,
+  if (m->h2d_bytes + m->peer_read_bytes != m->fault_bytes + m->prefetch_bytes + m->remote_bytes)
+    return contradiction(err, "bytes up = faulted + loaded ahead + read in place",
+                         (double)(m->h2d_bytes + m->peer_read_bytes),
                          (double)(m->fault_bytes + m->prefetch_bytes + m->remote_bytes));
-  if (m->d2h_bytes != m->writeback_bytes)
-    return contradiction(err, "bytes down = written back", (double)m->d2h_bytes, (double)m->writeback_bytes);
+  if (m->d2h_bytes + m->peer_write_bytes != m->writeback_bytes)
+    return contradiction(err, "bytes down = written back", (double)(m->d2h_bytes + m->peer_write_bytes),
+                         (double)m->writeback_bytes);
   return 0;
 }
 

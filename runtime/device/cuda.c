@@ -363,4 +363,5 @@ const struct emuv_device_ops emuv_device_cuda = {
     .flip = flip,
     .costs = costs,
     .peer_alloc = emuv_cuda_peer_alloc,
+    .peer_copy = emuv_cuda_peer_copy,
 };

@@ -141,6 +141,7 @@ int emuv_cuda_make_room(struct emuv_device *device, enum emuv_stream stream, str
 int emuv_cuda_host_alloc(struct emuv_device *device, uint64_t bytes, int threads, void **memory, bool *pinned,
                          struct emuv_err *err);
 int emuv_cuda_peer_alloc(struct emuv_device *device, int index, uint64_t bytes, void **memory, struct emuv_err *err);
+int emuv_cuda_peer_copy(struct emuv_device *device, void *to, const void *from, uint64_t bytes, struct emuv_err *err);
 void emuv_cuda_host_free(struct emuv_device *device, void *memory);
 /* The allocation that an address lies in, or NULL. */
 const struct emuv_cuda_host *emuv_cuda_host_find(const struct emuv_device *device, const void *memory);

@@ -115,7 +115,8 @@ static int allocate_there(struct emuv_device *d, struct emuv_cuda_host *h, struc
 {
   CUresult r = d->cu.push(h->peer);
   if (r) return emuv_cuda_driver_error(&d->cu, EMUV_ERR_NODEV, r, "the other GPU's primary context", err);
-  r = d->cu.mem_alloc(&h->address, h->bytes);
+  r = emuv_inject_now(d->env.inject, EMUV_INJECT_PEER_NOMEM) ? CUDA_ERROR_OUT_OF_MEMORY
+                                                             : d->cu.mem_alloc(&h->address, h->bytes);
   emuv_cuda_leave(d);
   if (r) return emuv_cuda_driver_error(&d->cu, EMUV_ERR_NOMEM, r, "allocating the other GPU's memory", err);
   h->memory = (char *)(uintptr_t)h->address;
@@ -140,6 +141,16 @@ int emuv_cuda_peer_alloc(struct emuv_device *device, int index, uint64_t bytes, 
   device->hosts = h;
   *memory = h->memory;
   return EMUV_OK;
+}
+
+int emuv_cuda_peer_copy(struct emuv_device *device, void *to, const void *from, uint64_t bytes, struct emuv_err *err)
+{
+  const int rc = emuv_cuda_enter(device, err);
+  if (rc) return rc;
+  CUresult r = device->cu.copy((CUdeviceptr)(uintptr_t)to, (CUdeviceptr)(uintptr_t)from, bytes, device->list_stream);
+  if (!r) r = device->cu.stream_synchronize(device->list_stream);
+  emuv_cuda_leave(device);
+  return r ? emuv_cuda_lose(device, r, "copying to or from the other GPU", err) : EMUV_OK;
 }
 
 static void free_peer(struct emuv_device *d, struct emuv_cuda_host *h)

@@ -27,9 +27,9 @@
 
 enum emuv_stream {
   EMUV_STREAM_COMPUTE,
-  EMUV_STREAM_UP,         /* RAM to VRAM */
-  EMUV_STREAM_STAGED,     /* RAM to VRAM of pages that come from the disk: must never hold up those that are in RAM */
-  EMUV_STREAM_DOWN,       /* VRAM to RAM */
+  EMUV_STREAM_UP,     /* RAM to VRAM */
+  EMUV_STREAM_STAGED, /* the same of pages that come from the disk, or from another GPU: neither holds up the other */
+  EMUV_STREAM_DOWN,   /* VRAM to RAM */
   EMUV_STREAM_DISK_READ,  /* run by the caller: disk to RAM */
   EMUV_STREAM_DISK_WRITE, /* run by the caller: RAM to disk */
   EMUV_N_STREAMS,
@@ -52,6 +52,7 @@ struct emuv_device_env {
   uint32_t n_frames;   /* frames of the arena: the hard cap of VRAM is n_frames * page_bytes */
   enum emuv_mapping mapping;
   struct emuv_curve up, down; /* host: modelled speed of the link by copy size; an empty curve (n = 0) takes no time */
+  struct emuv_curve peer;     /* host: the same of the link to memory of peer_alloc, either way */
   double time_scale;          /* host: kernels take this share of their duration; 0 = 1 */
   struct emuv_inject *inject; /* faults on purpose, or NULL */
 };
@@ -164,6 +165,9 @@ struct emuv_device_ops {
    * host_alloc, host_free gives it back, but the CPU cannot reach it. `index` may be the device's own. NULL: the device
    * has no such memory. EMUV_ERR_NODEV (no such GPU, or no direct way to it), EMUV_ERR_NOMEM. */
   int (*peer_alloc)(struct emuv_device *device, int index, uint64_t bytes, void **memory, struct emuv_err *err);
+  /* Copies between memory of peer_alloc and host memory of any kind, either way; waits. Not NULL where peer_alloc is
+   * not. Work that concerns either must have finished. EMUV_ERR_IO. */
+  int (*peer_copy)(struct emuv_device *device, void *to, const void *from, uint64_t bytes, struct emuv_err *err);
 };
 
 extern const struct emuv_device_ops *const emuv_devices[]; /* NULL-terminated, in the order of devices.def */

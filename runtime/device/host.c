@@ -58,6 +58,7 @@ static int open_device(const struct emuv_device_env *env, struct emuv_device **o
   device->arena_fd = -1;
   device->up.curve = &device->env.up;
   device->down.curve = &device->env.down;
+  device->peer[0].curve = device->peer[1].curve = &device->env.peer;
   rc = host_memory_open(device, err);
   if (rc == EMUV_OK) rc = host_mapping_open(device, err);
   if (rc == EMUV_OK) rc = host_streams_open(device, err);
@@ -237,4 +238,6 @@ const struct emuv_device_ops emuv_device_host = {
     .mismatches = mismatches,
     .flip = flip,
     .costs = costs,
+    .peer_alloc = host_memory_peer_alloc,
+    .peer_copy = host_memory_peer_copy,
 };

@@ -59,6 +59,13 @@ struct host_allocation {
   struct host_allocation *next;
 };
 
+/* Memory that stands for another GPU's. The caller gets addresses that nobody can read or write, as on a GPU, so that
+ * whoever takes them for host memory is found out; the device uses `memory`. Set before any work that names it. */
+struct host_peer {
+  uint8_t *given, *memory;
+  uint64_t bytes;
+};
+
 /* Where pages lie, as of the last submission; of the submitting thread. */
 struct host_placement {
   uint32_t *frame_of_page, *page_of_frame;
@@ -74,6 +81,7 @@ struct emuv_device {
   uint32_t *table;            /* EMUV_MAPPING_TABLE: of the compute stream's thread */
   _Atomic uint64_t sink;      /* what kernels read ends here, so that it is read */
   struct host_placement placement;
+  struct host_peer peer_memory;
   struct host_stream streams[HOST_N_STREAMS];
   _Atomic uint64_t done[EMUV_N_STREAMS]; /* written under the lock, read by anybody */
   atomic_bool lost;
@@ -83,7 +91,7 @@ struct emuv_device {
   uint32_t waiters; /* on `progress` */
   bool stopping;
   double disk_ns[EMUV_N_STREAMS - HOST_N_STREAMS][HOST_SPANS]; /* when disk work was published */
-  struct host_link up, down;
+  struct host_link up, down, peer[2];                          /* peer: towards VRAM, and from it */
   struct emuv_mismatch mismatches[HOST_MISMATCHES];
   uint32_t n_mismatches;
   uint64_t total_mismatches;
@@ -107,6 +115,22 @@ uint64_t host_memory_available(uint64_t *total);
 int host_memory_alloc(struct emuv_device *device, uint64_t bytes, int threads, void **memory, bool *pinned,
                       struct emuv_err *err);
 void host_memory_free(struct emuv_device *device, void *memory);
+/* One allocation at a time; GPU number 0 or 1. */
+int host_memory_peer_alloc(struct emuv_device *device, int index, uint64_t bytes, void **memory, struct emuv_err *err);
+int host_memory_peer_copy(struct emuv_device *device, void *to, const void *from, uint64_t bytes, struct emuv_err *err);
+static inline bool host_memory_is_peer(const struct emuv_device *device, const void *at)
+{
+  const struct host_peer *p = &device->peer_memory;
+  return p->given && (uintptr_t)at - (uintptr_t)p->given < p->bytes;
+}
+/* Where the bytes behind an address really are. */
+static inline void *host_memory_at(const struct emuv_device *device, const void *at)
+{
+  const struct host_peer *p = &device->peer_memory;
+  uintptr_t address = (uintptr_t)at;
+  if (host_memory_is_peer(device, at)) address += (uintptr_t)p->memory - (uintptr_t)p->given;
+  return (void *)address; // NOLINT(performance-no-int-to-ptr)
+}
 
 /* host_mapping.c: makes the pages that a kernel touches lie where it says; `work` takes the updates of the table. */
 int host_mapping_open(struct emuv_device *device, struct emuv_err *err);

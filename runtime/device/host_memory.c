@@ -73,8 +73,17 @@ static void free_allocation(struct host_allocation *allocation)
   free(allocation);
 }
 
+static void free_peer(struct emuv_device *device)
+{
+  struct host_peer *p = &device->peer_memory;
+  if (p->given) munmap(p->given, p->bytes);
+  if (p->memory) munmap(p->memory, p->bytes);
+  *p = (struct host_peer){0};
+}
+
 void host_memory_close(struct emuv_device *device)
 {
+  free_peer(device);
   while (device->allocations) {
     struct host_allocation *first = device->allocations;
     device->allocations = first->next;
@@ -145,8 +154,37 @@ int host_memory_alloc(struct emuv_device *device, uint64_t bytes, int threads, v
   return EMUV_OK;
 }
 
+int host_memory_peer_alloc(struct emuv_device *device, int index, uint64_t bytes, void **memory, struct emuv_err *err)
+{
+  struct host_peer *p = &device->peer_memory;
+  *memory = NULL;
+  if (index < 0 || index > 1) return emuv_err_set(err, EMUV_ERR_NODEV, "device host: there is no GPU number %d", index);
+  if (p->given) return emuv_err_set(err, EMUV_ERR_NOMEM, "device host: memory of another GPU is allocated once");
+  if (emuv_inject_now(device->env.inject, EMUV_INJECT_PEER_NOMEM))
+    return emuv_err_set(err, EMUV_ERR_NOMEM, "device host: the other GPU's memory cannot be allocated (injected)");
+  int rc = host_memory_check(bytes, "another GPU's memory", err);
+  if (rc != EMUV_OK) return rc;
+  void *given = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *real = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  *p = (struct host_peer){given == MAP_FAILED ? NULL : given, real == MAP_FAILED ? NULL : real, bytes};
+  *memory = p->given;
+  if (p->given && p->memory) return EMUV_OK;
+  rc = emuv_err_errno(err, EMUV_ERR_NOMEM, "device host: another GPU's memory cannot be allocated");
+  free_peer(device);
+  *memory = NULL;
+  return rc;
+}
+
+int host_memory_peer_copy(struct emuv_device *device, void *to, const void *from, uint64_t bytes, struct emuv_err *err)
+{
+  if (atomic_load(&device->lost)) return host_lost(err);
+  memcpy(host_memory_at(device, to), host_memory_at(device, from), bytes);
+  return EMUV_OK;
+}
+
 void host_memory_free(struct emuv_device *device, void *memory)
 {
+  if (memory && memory == device->peer_memory.given) free_peer(device);
   for (struct host_allocation **at = &device->allocations; *at; at = &(*at)->next)
     if ((*at)->memory == memory) {
       struct host_allocation *found = *at;

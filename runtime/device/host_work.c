@@ -48,9 +48,12 @@ void host_work_copy(struct emuv_device *device, enum emuv_stream stream, const s
     uint8_t *vram = device->arena + copy->frame * device->env.page_bytes + copy->offset;
     i += adjoining(device, work, i, &bytes);
     double began = host_now_ns();
-    memcpy(down ? copy->host : vram, down ? vram : copy->host, bytes);
-    struct emuv_span piece =
-        occupy(device, down ? &device->down : &device->up, bytes, span->end_ns, host_now_ns() - began);
+    void *below = host_memory_at(device, copy->host);
+    struct host_link *link = host_memory_is_peer(device, copy->host) ? &device->peer[down]
+                             : down                                  ? &device->down
+                                                                     : &device->up;
+    memcpy(down ? below : vram, down ? vram : below, bytes);
+    struct emuv_span piece = occupy(device, link, bytes, span->end_ns, host_now_ns() - began);
     if (pieces == 0) span->start_ns = piece.start_ns;
     span->end_ns = piece.end_ns;
     if (span->end_ns - host_now_ns() > AHEAD_NS) host_sleep_until(span->end_ns);
@@ -110,10 +113,11 @@ static void touch_page(struct emuv_device *device, const struct host_work *work,
 {
   uint64_t first = touch->offset / 8, last = (touch->offset + touch->bytes) / 8;
   if (touch->flags & EMUV_TOUCH_IN_PLACE) {
+    const uint64_t *there = host_memory_at(device, touch->host);
     if (touch->flags & EMUV_TOUCH_CHECK)
-      check(device, work, touch, touch->host, first, last);
+      check(device, work, touch, there, first, last);
     else
-      read_only(device, touch->host, first, last);
+      read_only(device, there, first, last);
     return;
   }
   uint64_t *words = translate(device, touch);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Audit: every copy of every page's newest contents is read and compared: in VRAM by kernels, in RAM by all cores where
- * it lies, on the disk by all cores in scratch pages, one half of which is read while the other is checked. */
+ * it lies, on the disk and in another GPU's memory by all cores in scratch pages, one half of which is read while the
+ * other is checked. */
 #include "runtime/device/content.h"
 #include "runtime/engine/internal.h"
 
@@ -85,13 +86,31 @@ static int check_ram(struct audit *a, struct emuv_err *err)
   struct group *g = &a->group[0];
   int rc = 0;
   for (uint32_t i = 0; i < a->e->env.n_pages && !rc; i++) {
-    if (is_there(a, i, EMUV_PLACE_RAM)) {
+    if (is_there(a, i, EMUV_PLACE_RAM) && !emuv_engine_is_peer(a->e, a->pager->ram_frame[i])) {
       uint32_t frame = a->pager->ram_frame[i];
       g->page[g->n] = i;
       g->path[g->n] = a->e->books.ram[frame];
       g->memory[g->n++] = emuv_engine_ram(a->e, frame);
     }
     if (g->n == CHUNK) rc = check_group(a, 0, err);
+  }
+  return rc ? rc : check_group(a, 0, err);
+}
+
+static int check_peer(struct audit *a, struct emuv_err *err)
+{
+  struct emuv_engine *e = a->e;
+  struct group *g = &a->group[0];
+  int rc = 0;
+  for (uint32_t i = 0; i < e->env.n_pages && !rc; i++) {
+    uint32_t frame = a->pager->ram_frame[i];
+    if (!is_there(a, i, EMUV_PLACE_RAM) || !emuv_engine_is_peer(e, frame)) continue;
+    char *memory = emuv_engine_ram(e, e->scratch_first + g->n);
+    rc = emuv_engine_ram_read(e, frame, 0, memory, e->env.page_bytes, err);
+    g->page[g->n] = i;
+    g->path[g->n] = e->books.ram[frame];
+    g->memory[g->n++] = memory;
+    if (!rc && g->n == e->scratch_pages) rc = check_group(a, 0, err);
   }
   return rc ? rc : check_group(a, 0, err);
 }
@@ -138,6 +157,7 @@ int emuv_engine_audit(struct emuv_engine *e, const struct emuv_pager *pager, uin
   int rc = emuv_engine_drain(e, err);
   if (!rc) rc = check_vram(a, err);
   if (!rc) rc = check_ram(a, err);
+  if (!rc && e->layout.peer) rc = check_peer(a, err);
   if (!rc && e->queue) rc = check_disk(a, err);
   if (!rc) rc = emuv_engine_repair(e, pager, err);
   if (!rc) emuv_engine_flips_settle(e, true);

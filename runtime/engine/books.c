@@ -41,13 +41,14 @@ uint32_t emuv_books_path(const struct emuv_books *books, uint32_t page, uint64_t
 
 char *emuv_path_text(uint32_t path, char *text, size_t size)
 {
-  static const char *const names[] = {"", "vram", "ram", "nvme"};
+  static const char *const names[1 << EMUV_STEP_BITS] = {"", "vram", "ram", "nvme", "peer"};
   size_t used = 0;
   text[0] = 0;
   if (path & EMUV_PATH_CUT) used += (size_t)snprintf(text, size, "...");
-  for (int shift = 22; shift >= 0; shift -= 2) {
-    uint32_t step = path >> shift & 3;
-    if (step && used < size) used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " > " : "", names[step]);
+  for (int shift = 24 - EMUV_STEP_BITS; shift >= 0; shift -= EMUV_STEP_BITS) {
+    uint32_t step = path >> shift & ((1u << EMUV_STEP_BITS) - 1);
+    if (step && names[step] && used < size)
+      used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " > " : "", names[step]);
   }
   return text;
 }

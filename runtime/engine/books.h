@@ -3,7 +3,7 @@
  * it was last seen to be right), and which part of a page the next launch reads. Paths belong to copies, so they lie
  * with frames and slots.
  *
- * A path holds 12 steps of 2 bits, the newest lowest; older steps fall off. One thread at a time. */
+ * A path holds 8 steps of 3 bits, the newest lowest; older steps fall off. One thread at a time. */
 #ifndef EMUV_ENGINE_BOOKS_H
 #define EMUV_ENGINE_BOOKS_H
 
@@ -17,6 +17,8 @@ enum {
   EMUV_STEP_VRAM = 1,
   EMUV_STEP_RAM = 2,
   EMUV_STEP_NVME = 3,
+  EMUV_STEP_PEER = 4, /* VRAM of another GPU */
+  EMUV_STEP_BITS = 3,
   EMUV_PATH_STEPS = 0xffffff,
   EMUV_PATH_CUT = 1 << 24, /* older steps fell off */
   EMUV_PATH_NEW = 1 << 25, /* of a frame of VRAM: moved or written since the whole page was checked */
@@ -48,8 +50,8 @@ void emuv_books_free(struct emuv_books *books);
 
 static inline uint32_t emuv_path_add(uint32_t path, uint32_t step)
 {
-  uint32_t cut = path & 0xc00000 ? EMUV_PATH_CUT : path & EMUV_PATH_CUT;
-  return ((path << 2) & EMUV_PATH_STEPS) | step | cut | (step == EMUV_STEP_VRAM ? EMUV_PATH_NEW : 0);
+  uint32_t cut = path & 0xe00000 ? EMUV_PATH_CUT : path & EMUV_PATH_CUT;
+  return ((path << EMUV_STEP_BITS) & EMUV_PATH_STEPS) | step | cut | (step == EMUV_STEP_VRAM ? EMUV_PATH_NEW : 0);
 }
 
 static inline void emuv_books_note_check(struct emuv_books *books, uint32_t page, uint64_t kernel, uint32_t path)

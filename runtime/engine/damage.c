@@ -76,8 +76,9 @@ static int repair_page(struct emuv_engine *e, const struct emuv_pager *pager, ui
     e->books.vram[pager->vram_frame[page]] = EMUV_STEP_VRAM | EMUV_PATH_NEW;
   }
   if (emuv_engine_has_copy(pager, page, EMUV_PLACE_RAM)) {
-    emuv_engine_write_contents(e, emuv_engine_ram(e, pager->ram_frame[page]), page, version);
-    e->books.ram[pager->ram_frame[page]] = EMUV_STEP_RAM;
+    uint32_t frame = pager->ram_frame[page];
+    if (!rc) rc = emuv_engine_ram_write(e, frame, 0, scratch, e->env.page_bytes, err);
+    e->books.ram[frame] = emuv_engine_ram_step(e, frame);
   }
   if (!rc && emuv_engine_has_copy(pager, page, EMUV_PLACE_NVME)) {
     rc = emuv_engine_disk_now(e, true, pager->nvme_slot[page], scratch, err);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Life of an engine: device, memory, disk, books; and its one failure, which every call returns after it has happened.
  *
- * RAM is one piece of memory of the device: the pager's frames, its bounce frames, and a few scratch pages of the
- * engine's own for what is not the pager's business (filling the disk, checking it, checkpoints, repairs). */
+ * RAM is one piece of host memory: the pager's frames but those in another GPU's memory, its bounce frames, and a few
+ * scratch pages of the engine's own for what is not the pager's business (filling and checking what the CPU cannot
+ * reach, checkpoints, repairs). */
 #include "runtime/engine/engine.h"
 
 #include "runtime/engine/internal.h"
@@ -69,7 +70,23 @@ static int open_device(struct emuv_engine *e, struct emuv_err *err)
                               .up = env->up,
                               .down = env->down,
                               .inject = env->inject};
+  d.peer = env->peer;
   return e->ops->open(&d, &e->device, err);
+}
+
+static int open_peer(struct emuv_engine *e, struct emuv_err *err)
+{
+  const struct emuv_engine_env *env = &e->env;
+  void *memory;
+  e->layout = emuv_peer_layout(env->ram_frames, env->peer_bytes, env->page_bytes);
+  if (!e->layout.peer) return 0;
+  if (!e->ops->peer_alloc || env->disk_path)
+    return emuv_err_set(err, EMUV_ERR_UNSUPPORTED, "memory of another GPU: %s",
+                        env->disk_path ? "not together with a disk" : "this device has none");
+  uint64_t bytes = emuv_peer_frames(&e->layout) * env->page_bytes;
+  int rc = e->ops->peer_alloc(e->device, env->peer_index, bytes, &memory, err);
+  if (!rc) e->peer = memory;
+  return rc;
 }
 
 static void remark(struct emuv_engine *e, const char *text)
@@ -78,13 +95,18 @@ static void remark(struct emuv_engine *e, const char *text)
   snprintf(e->stats.remark + used, sizeof e->stats.remark - used, "%s%s", used ? "; " : "", text);
 }
 
+static uint64_t host_frames(const struct emuv_engine *e)
+{
+  return (uint64_t)emuv_peer_host_frames(&e->layout) + e->env.bounce_frames + e->scratch_pages;
+}
+
 static int open_ram(struct emuv_engine *e, struct emuv_err *err)
 {
   uint64_t n = SCRATCH_BYTES / e->env.page_bytes;
-  if (!e->env.disk_path) n = 1;
+  if (!e->env.disk_path && !e->layout.peer) n = 1;
   e->scratch_pages = n < 2 ? 2 : n > SCRATCH_PAGES ? SCRATCH_PAGES : (uint32_t)n;
   e->scratch_first = e->env.ram_frames + e->env.bounce_frames;
-  uint64_t bytes = ((uint64_t)e->scratch_first + e->scratch_pages) * e->env.page_bytes;
+  uint64_t bytes = host_frames(e) * e->env.page_bytes;
   void *memory;
   int rc = e->ops->host_alloc(e->device, bytes, emuv_engine_threads(e), &memory, &e->stats.pinned, err);
   if (rc) return rc;
@@ -110,7 +132,7 @@ static int open_disk(struct emuv_engine *e, struct emuv_err *err)
                             .inject = env->inject};
   int rc = emuv_disk_open(&d, &e->disk, err);
   if (rc) return rc;
-  emuv_disk_register(e->disk, e->ram, ((uint64_t)e->scratch_first + e->scratch_pages) * env->page_bytes);
+  emuv_disk_register(e->disk, e->ram, host_frames(e) * env->page_bytes);
   struct emuv_disk_queue_env q = {.disk = e->disk,
                                   .device = e->device,
                                   .depth = d.depth,
@@ -135,13 +157,13 @@ static int open_books(struct emuv_engine *e, struct emuv_err *err)
   const uint64_t merge = emuv_tier_batch_bytes(env->vram_frames * env->page_bytes);
   for (int i = 0; i < EMUV_ENGINE_N_LINKS; i++) {
     e->batch[i].piece = malloc(EMUV_ENGINE_PIECES * sizeof *e->batch[i].piece);
-    e->merge_bytes[i] = i + EMUV_STREAM_UP == EMUV_STREAM_STAGED ? MERGE_STAGED_BYTES : merge;
+    e->merge_bytes[i] = i + EMUV_STREAM_UP == EMUV_STREAM_STAGED && !e->layout.peer ? MERGE_STAGED_BYTES : merge;
     if (env->in_flight_bytes && e->merge_bytes[i] > env->in_flight_bytes / 4)
       e->merge_bytes[i] = env->in_flight_bytes / 4;
     ok = ok && e->batch[i].piece;
     if (e->link) e->link[i].oldest = 1;
   }
-  e->compute.next[0] = e->up.next[0] = e->up.next[1] = e->down.next[0] = 1;
+  e->compute.next[0] = e->up.next[0] = e->up.next[1] = e->down.next[0] = e->peer_up.next[0] = 1;
   return ok ? 0 : emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for the engine's tables");
 }
 
@@ -155,6 +177,7 @@ int emuv_engine_open(const struct emuv_engine_env *env, struct emuv_engine **eng
   e->ops = env->device;
   pthread_mutex_init(&e->mutex, NULL);
   rc = open_device(e, err);
+  if (!rc) rc = open_peer(e, err);
   if (!rc) rc = open_ram(e, err);
   if (!rc) rc = open_books(e, err);
   if (!rc) rc = open_disk(e, err);
@@ -208,6 +231,7 @@ void emuv_engine_stats(struct emuv_engine *e, struct emuv_engine_stats *stats)
   stats->compute_ns = e->compute.busy_ns;
   stats->up_busy_ns = e->up.busy_ns;
   stats->down_busy_ns = e->down.busy_ns;
+  stats->peer_busy_ns = e->peer_up.busy_ns;
   if (e->queue) stats->disk_busy_ns = emuv_disk_queue_busy_ns(e->queue);
   if (e->disk) emuv_disk_info(e->disk, &stats->disk);
   e->ops->costs(e->device, &stats->device);

@@ -34,10 +34,15 @@ struct emuv_engine_env {
   uint64_t page_bytes;
   uint32_t n_pages, vram_frames, ram_frames, bounce_frames, nvme_slots;
   const char *disk_path; /* folder, file or block device; NULL: no disk */
+  /* VRAM of GPU number peer_index that holds frames of RAM, as many as emuv_peer_layout (runtime/tier/peer.h) says; the
+   * others are in host memory. 0 = none. Not together with a disk: its requests need memory that the CPU can reach. */
+  uint64_t peer_bytes;
+  int peer_index;
   enum emuv_verify verify;
   int threads;                /* for filling and pinning; 0 = all cores, at most 32 */
   uint64_t in_flight_bytes;   /* per link at most; 0 = no limit but the device's own */
   struct emuv_curve up, down; /* device `host`: the modelled link */
+  struct emuv_curve peer;     /* device `host`: the modelled link to the other GPU */
   struct emuv_inject *inject;
 };
 
@@ -57,7 +62,10 @@ struct emuv_damage {
 
 struct emuv_engine_stats {
   uint64_t up_bytes, staged_bytes, down_bytes, disk_read_bytes, disk_write_bytes; /* up includes staged */
-  double up_busy_ns, down_busy_ns, disk_busy_ns, compute_ns;
+  uint64_t peer_up_bytes, peer_down_bytes;                                        /* parts of up and down */
+  uint64_t peer_ups, peer_downs;                             /* pages, counted while skimming too */
+  double up_busy_ns, down_busy_ns, disk_busy_ns, compute_ns; /* up: the link to the host */
+  double peer_busy_ns;                                       /* towards VRAM */
   uint64_t launches, checked_bytes, mismatches;
   uint64_t flipped, flips_found, flips_overwritten; /* injected bit flips */
   uint64_t errors_injected;
@@ -67,7 +75,8 @@ struct emuv_engine_stats {
   struct emuv_disk_info disk;
 };
 
-/* Opens device, RAM frames and disk. EMUV_ERR_NODEV, EMUV_ERR_NOMEM, EMUV_ERR_NOSPACE (with how much there is),
+/* Opens device, RAM frames and disk. EMUV_ERR_UNSUPPORTED (another GPU's memory with a disk, or on a device that has
+ * none), EMUV_ERR_NODEV, EMUV_ERR_NOMEM, EMUV_ERR_NOSPACE (with how much there is),
  * EMUV_ERR_IO. On failure everything is given back. */
 int emuv_engine_open(const struct emuv_engine_env *env, struct emuv_engine **engine, struct emuv_err *err);
 /* Waits for what is in flight, or gives up on it when something has failed; gives everything back. */

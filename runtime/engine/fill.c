@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Contents written and checked by the CPU: all cores make pages, in place in RAM or in scratch pages on their way to
- * the disk. Scratch is used in two halves, so that one is made while the other is written. */
+ * the disk (in two halves, so that one is made while the other is written) or to another GPU. */
 #include "runtime/device/content.h"
 #include "runtime/engine/internal.h"
 #include "runtime/engine/thread.h"
@@ -85,6 +85,7 @@ static void fill_ram(void *arg, uint32_t page)
   const struct fill *f = arg;
   if (!emuv_engine_has_copy(f->pager, page, EMUV_PLACE_RAM)) return;
   uint32_t frame = f->pager->ram_frame[page];
+  if (emuv_engine_is_peer(f->e, frame)) return;
   emuv_engine_write_contents(f->e, emuv_engine_ram(f->e, frame), page, f->e->books.page[page].version);
   f->e->books.ram[frame] = EMUV_STEP_RAM;
 }
@@ -108,14 +109,38 @@ static int reserve_all(struct emuv_engine *e, const struct emuv_pager *pager, st
   return any ? emuv_engine_reserve(e, last, err) : 0;
 }
 
-/* Next pages of the disk, at most max. */
-static uint32_t list_pages(const struct emuv_engine *e, const struct emuv_pager *pager, uint32_t *next, uint32_t *page,
-                           uint32_t max)
+/* Does the page lie where the CPU cannot write: on the disk, or in another GPU's memory? */
+static bool is_beyond(const struct emuv_engine *e, const struct emuv_pager *pager, uint32_t page,
+                      enum emuv_engine_place place)
+{
+  if (!emuv_engine_has_copy(pager, page, place)) return false;
+  return place == EMUV_PLACE_NVME || emuv_engine_is_peer(e, pager->ram_frame[page]);
+}
+
+/* Next pages of that kind, at most max. */
+static uint32_t list_pages(struct fill *f, enum emuv_engine_place place, uint32_t *next, uint32_t max)
 {
   uint32_t n = 0;
-  for (; *next < e->env.n_pages && n < max; (*next)++)
-    if (emuv_engine_has_copy(pager, *next, EMUV_PLACE_NVME)) page[n++] = *next;
+  for (; *next < f->e->env.n_pages && n < max; (*next)++)
+    if (is_beyond(f->e, f->pager, *next, place)) f->page[n++] = *next;
   return n;
+}
+
+static int fill_peer(struct fill *f, struct emuv_err *err)
+{
+  struct emuv_engine *e = f->e;
+  uint32_t next = 0, n;
+  int rc = 0;
+  f->first = e->scratch_first;
+  while (!rc && (n = list_pages(f, EMUV_PLACE_RAM, &next, e->scratch_pages)) > 0) {
+    emuv_engine_parallel(e, n, fill_scratch, f);
+    for (uint32_t i = 0; i < n && !rc; i++) {
+      uint32_t frame = f->pager->ram_frame[f->page[i]];
+      rc = emuv_engine_ram_write(e, frame, 0, emuv_engine_ram(e, f->first + i), e->env.page_bytes, err);
+      e->books.ram[frame] = EMUV_STEP_PEER;
+    }
+  }
+  return rc;
 }
 
 static int fill_disk(struct fill *f, struct emuv_err *err)
@@ -124,7 +149,7 @@ static int fill_disk(struct fill *f, struct emuv_err *err)
   uint32_t half = e->scratch_pages / 2, next = 0, n, k = 0;
   uint64_t seq[2] = {0};
   int rc = 0;
-  while (!rc && (n = list_pages(e, f->pager, &next, f->page, half)) > 0) {
+  while (!rc && (n = list_pages(f, EMUV_PLACE_NVME, &next, half)) > 0) {
     rc = emuv_engine_disk_wait(e, true, seq[k], err);
     f->first = e->scratch_first + k * half;
     if (!rc) emuv_engine_parallel(e, n, fill_scratch, f);
@@ -148,10 +173,10 @@ int emuv_engine_fill(struct emuv_engine *e, const struct emuv_pager *pager, stru
   for (uint32_t i = 0; i < e->env.n_pages; i++)
     if (pager->state[i] & (EMUV_PAGE_RAM | EMUV_PAGE_NVME)) e->books.page[i].known = 1;
   emuv_engine_parallel(e, e->env.n_pages, fill_ram, &f);
-  if (!e->queue) return 0;
+  if (!e->queue && !e->layout.peer) return 0;
   f.page = malloc(e->scratch_pages * sizeof *f.page);
   if (!f.page) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for a list of pages");
-  rc = fill_disk(&f, err);
+  rc = e->queue ? fill_disk(&f, err) : fill_peer(&f, err);
   free(f.page);
   return rc;
 }

@@ -74,6 +74,14 @@ static int flip_slot(struct emuv_engine *e, uint32_t slot, uint64_t offset, uint
   return emuv_engine_disk_now(e, true, slot, scratch, err);
 }
 
+static int flip_ram(struct emuv_engine *e, uint32_t frame, uint64_t offset, uint64_t bits, struct emuv_err *err)
+{
+  uint64_t word;
+  int rc = emuv_engine_ram_read(e, frame, offset, &word, sizeof word, err);
+  word ^= bits;
+  return rc ? rc : emuv_engine_ram_write(e, frame, offset, &word, sizeof word, err);
+}
+
 static int harm(struct emuv_engine *e, const struct emuv_pager *pager, enum emuv_engine_place place, uint32_t page,
                 uint64_t offset, uint64_t bits, struct emuv_err *err)
 {
@@ -82,7 +90,7 @@ static int harm(struct emuv_engine *e, const struct emuv_pager *pager, enum emuv
   case EMUV_PLACE_VRAM:
     if (!e->ops->flip(e->device, pager->vram_frame[page], offset, bits, &why)) return 0;
     return emuv_engine_fail(e, &why, err);
-  case EMUV_PLACE_RAM: *(uint64_t *)(void *)(emuv_engine_ram(e, pager->ram_frame[page]) + offset) ^= bits; return 0;
+  case EMUV_PLACE_RAM: return flip_ram(e, pager->ram_frame[page], offset, bits, err);
   default: return flip_slot(e, pager->nvme_slot[page], offset, bits, err);
   }
 }

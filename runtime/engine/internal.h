@@ -12,6 +12,7 @@
 #include "runtime/engine/disk_queue.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/scoreboard.h"
+#include "runtime/tier/peer.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -67,7 +68,9 @@ struct emuv_engine {
   struct emuv_device *device;
   struct emuv_disk *disk;
   struct emuv_disk_queue *queue;
-  char *ram;              /* ram_frames, bounce_frames, scratch pages */
+  char *ram;  /* frames of host memory: of RAM, bounce frames, scratch pages */
+  char *peer; /* frames of RAM in another GPU's memory, which the CPU cannot reach */
+  struct emuv_peer_layout layout;
   uint32_t scratch_first; /* frame */
   uint32_t scratch_pages;
   uint32_t reserved_slots;
@@ -80,7 +83,7 @@ struct emuv_engine {
   struct emuv_touch *touch;
   uint32_t touch_room;
   struct emuv_engine_launched *launched; /* EMUV_ENGINE_HISTORY */
-  struct emuv_engine_clock compute, up, down;
+  struct emuv_engine_clock compute, up, down, peer_up;
   struct emuv_engine_stats stats;
   struct emuv_damage *damage; /* EMUV_ENGINE_DAMAGE, a ring */
   uint64_t damage_taken, damage_given;
@@ -93,9 +96,21 @@ struct emuv_engine {
   struct emuv_err failure;
 };
 
+static inline bool emuv_engine_is_peer(const struct emuv_engine *engine, uint32_t frame)
+{
+  return emuv_peer_holds(&engine->layout, frame);
+}
+
+/* Address of a frame, for copies: where emuv_engine_is_peer, the CPU cannot reach it. */
 static inline char *emuv_engine_ram(const struct emuv_engine *engine, uint32_t frame)
 {
-  return engine->ram + (uint64_t)frame * engine->env.page_bytes;
+  char *memory = emuv_engine_is_peer(engine, frame) ? engine->peer : engine->ram;
+  return memory + (uint64_t)emuv_peer_place(&engine->layout, frame) * engine->env.page_bytes;
+}
+
+static inline uint32_t emuv_engine_ram_step(const struct emuv_engine *engine, uint32_t frame)
+{
+  return emuv_engine_is_peer(engine, frame) ? EMUV_STEP_PEER : EMUV_STEP_RAM;
 }
 
 /* engine.c. fail: notes the first failure, releases everything that waits, and hands that failure to err; its code.
@@ -116,6 +131,12 @@ int emuv_engine_disk_wait(struct emuv_engine *engine, bool write, uint64_t seq, 
 int emuv_engine_disk_now(struct emuv_engine *engine, bool write, uint32_t slot, void *memory, struct emuv_err *err);
 /* One page between a frame of VRAM and memory of the engine; waits. */
 int emuv_engine_copy_now(struct emuv_engine *engine, bool up, uint32_t frame, void *memory, struct emuv_err *err);
+
+/* Bytes of a frame of RAM, wherever it lies, and memory of the CPU; waits. Nothing is in flight that concerns it. */
+int emuv_engine_ram_read(struct emuv_engine *engine, uint32_t frame, uint64_t offset, void *into, uint64_t bytes,
+                         struct emuv_err *err);
+int emuv_engine_ram_write(struct emuv_engine *engine, uint32_t frame, uint64_t offset, const void *from, uint64_t bytes,
+                          struct emuv_err *err);
 
 /* launch.c. A kernel that checks whole pages in VRAM and takes no time; `touch` as for the device. */
 int emuv_engine_submit(struct emuv_engine *engine, const struct emuv_kernel *kernel, const struct emuv_after *after,

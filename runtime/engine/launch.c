@@ -164,8 +164,9 @@ bool emuv_engine_span(struct emuv_engine *e, uint64_t seq, struct emuv_span *spa
   if (l->seq != seq || !e->ops->span(e->device, EMUV_STREAM_COMPUTE, seq, span)) return false;
   if (l->up) e->ops->span(e->device, EMUV_STREAM_UP, l->up, &up);
   if (l->staged) e->ops->span(e->device, EMUV_STREAM_STAGED, l->staged, &staged);
-  *from_disk = staged.end_ns > up.end_ns;
-  *data_ns = *from_disk ? staged.end_ns : up.end_ns;
+  bool staged_last = staged.end_ns > up.end_ns;
+  *from_disk = staged_last && !e->layout.peer;
+  *data_ns = staged_last ? staged.end_ns : up.end_ns;
   return true;
 }
 

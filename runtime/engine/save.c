@@ -12,18 +12,18 @@ uint32_t emuv_engine_version(const struct emuv_engine *e, uint32_t page)
 int emuv_engine_save(struct emuv_engine *e, const struct emuv_pager *pager, uint32_t page, void *memory,
                      struct emuv_err *err)
 {
-  const char *from = emuv_engine_ram(e, e->scratch_first);
+  char *scratch = emuv_engine_ram(e, e->scratch_first);
   int rc = emuv_engine_check(e, err);
   if (rc) return rc;
   if (emuv_engine_has_copy(pager, page, EMUV_PLACE_VRAM))
-    rc = emuv_engine_copy_now(e, false, pager->vram_frame[page], emuv_engine_ram(e, e->scratch_first), err);
+    rc = emuv_engine_copy_now(e, false, pager->vram_frame[page], scratch, err);
   else if (emuv_engine_has_copy(pager, page, EMUV_PLACE_RAM))
-    from = emuv_engine_ram(e, pager->ram_frame[page]);
+    return emuv_engine_ram_read(e, pager->ram_frame[page], 0, memory, e->env.page_bytes, err);
   else if (emuv_engine_has_copy(pager, page, EMUV_PLACE_NVME))
-    rc = emuv_engine_disk_now(e, false, pager->nvme_slot[page], emuv_engine_ram(e, e->scratch_first), err);
+    rc = emuv_engine_disk_now(e, false, pager->nvme_slot[page], scratch, err);
   else
     return emuv_err_set(err, EMUV_ERR_RANGE, "page %u has no contents to save", page);
-  if (!rc) memcpy(memory, from, e->env.page_bytes);
+  if (!rc) memcpy(memory, scratch, e->env.page_bytes);
   return rc;
 }
 
@@ -48,8 +48,9 @@ int emuv_engine_load(struct emuv_engine *e, const struct emuv_pager *pager, uint
     e->books.vram[pager->vram_frame[page]] = EMUV_STEP_VRAM | EMUV_PATH_NEW;
   }
   if (emuv_engine_has_copy(pager, page, EMUV_PLACE_RAM)) {
-    memcpy(emuv_engine_ram(e, pager->ram_frame[page]), memory, e->env.page_bytes);
-    e->books.ram[pager->ram_frame[page]] = EMUV_STEP_RAM;
+    uint32_t frame = pager->ram_frame[page];
+    if (!rc) rc = emuv_engine_ram_write(e, frame, 0, memory, e->env.page_bytes, err);
+    e->books.ram[frame] = emuv_engine_ram_step(e, frame);
   }
   if (!rc && emuv_engine_has_copy(pager, page, EMUV_PLACE_NVME)) rc = load_slot(e, pager->nvme_slot[page], err);
   return rc;

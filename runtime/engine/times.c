@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How long links and kernels were busy: spans of finished work, added up before the device forgets them. Two streams
- * that share a link (copies up) are walked in the order of time, so that what overlaps counts once. */
+ * that share a link (copies up, where pages come from a disk) are walked in the order of time, so that what overlaps
+ * counts once. */
 #include "runtime/engine/internal.h"
 
 enum { OFTEN = 512 };
@@ -50,5 +51,10 @@ void emuv_engine_count_times(struct emuv_engine *e, bool now)
   static const enum emuv_stream up[] = {EMUV_STREAM_UP, EMUV_STREAM_STAGED};
   if (now || is_due(e, &e->compute, EMUV_STREAM_COMPUTE, 0)) count(e, &e->compute, compute, 1);
   if (now || is_due(e, &e->down, EMUV_STREAM_DOWN, 0)) count(e, &e->down, down, 1);
+  if (e->layout.peer) { /* that stream has a link of its own */
+    if (now || is_due(e, &e->up, EMUV_STREAM_UP, 0)) count(e, &e->up, up, 1);
+    if (now || is_due(e, &e->peer_up, EMUV_STREAM_STAGED, 0)) count(e, &e->peer_up, up + 1, 1);
+    return;
+  }
   if (now || is_due(e, &e->up, EMUV_STREAM_UP, 0) || is_due(e, &e->up, EMUV_STREAM_STAGED, 1)) count(e, &e->up, up, 2);
 }

@@ -137,13 +137,17 @@ static int copy_up(struct emuv_engine *e, const struct emuv_move *m, struct emuv
   struct emuv_after after = {.seq = {[EMUV_STREAM_COMPUTE] = e->gate}};
   emuv_scoreboard_before_up(&e->board, m->upper, m->lower, &after);
   uint64_t disk = after.seq[EMUV_STREAM_DISK_READ], seq;
-  bool staged = disk && disk > emuv_disk_queue_done(e->queue, EMUV_STREAM_DISK_READ);
+  bool peer = emuv_engine_is_peer(e, m->lower);
+  bool staged = peer || (disk && disk > emuv_disk_queue_done(e->queue, EMUV_STREAM_DISK_READ));
   int link = staged ? EMUV_STREAM_STAGED - EMUV_STREAM_UP : 0;
   int rc = gather(e, link, m, &after, &seq, err);
   if (rc) return rc;
   emuv_scoreboard_mark_up(&e->board, stream_of(link), m->upper, m->lower, seq);
   e->stats.up_bytes += e->env.page_bytes;
-  if (staged) e->stats.staged_bytes += e->env.page_bytes;
+  if (peer)
+    e->stats.peer_up_bytes += e->env.page_bytes;
+  else if (staged)
+    e->stats.staged_bytes += e->env.page_bytes;
   return flush_if_large(e, link, err);
 }
 
@@ -157,6 +161,7 @@ static int copy_down(struct emuv_engine *e, const struct emuv_move *m, struct em
   if (rc) return rc;
   emuv_scoreboard_mark_down(&e->board, m->upper, m->lower, seq);
   e->stats.down_bytes += e->env.page_bytes;
+  if (emuv_engine_is_peer(e, m->lower)) e->stats.peer_down_bytes += e->env.page_bytes;
   return flush_if_large(e, LINK, err);
 }
 
@@ -178,6 +183,7 @@ static int read_up(struct emuv_tier *tier, const struct emuv_move *moves, uint32
   for (uint32_t i = 0; i < n && !rc; i++) {
     if (i + SOON < n) fetch_books(e, &moves[i + SOON]);
     e->books.vram[moves[i].upper] = emuv_path_add(e->books.ram[moves[i].lower], EMUV_STEP_VRAM);
+    if (emuv_engine_is_peer(e, moves[i].lower)) e->stats.peer_ups++;
     if (!e->skim) rc = copy_up(e, &moves[i], err);
   }
   return rc;
@@ -191,7 +197,9 @@ static int write_down(struct emuv_tier *tier, const struct emuv_move *moves, uin
   *done_ns = earliest_ns;
   for (uint32_t i = 0; i < n && !rc; i++) {
     if (i + SOON < n) fetch_books(e, &moves[i + SOON]);
-    e->books.ram[moves[i].lower] = emuv_path_add(e->books.vram[moves[i].upper], EMUV_STEP_RAM);
+    e->books.ram[moves[i].lower] =
+        emuv_path_add(e->books.vram[moves[i].upper], emuv_engine_ram_step(e, moves[i].lower));
+    if (emuv_engine_is_peer(e, moves[i].lower)) e->stats.peer_downs++;
     if (!e->skim) rc = copy_down(e, &moves[i], err);
   }
   return rc;
@@ -302,6 +310,30 @@ void emuv_engine_tiers(struct emuv_engine *e, struct emuv_tier *ram, struct emuv
 }
 
 /* At once, for the engine itself: nothing that concerns the page is in flight. */
+
+static int peer_copy(struct emuv_engine *e, void *to, const void *from, uint64_t bytes, struct emuv_err *err)
+{
+  struct emuv_err why;
+  return e->ops->peer_copy(e->device, to, from, bytes, &why) ? emuv_engine_fail(e, &why, err) : 0;
+}
+
+int emuv_engine_ram_read(struct emuv_engine *e, uint32_t frame, uint64_t offset, void *into, uint64_t bytes,
+                         struct emuv_err *err)
+{
+  const char *from = emuv_engine_ram(e, frame) + offset;
+  if (emuv_engine_is_peer(e, frame)) return peer_copy(e, into, from, bytes, err);
+  memcpy(into, from, bytes);
+  return 0;
+}
+
+int emuv_engine_ram_write(struct emuv_engine *e, uint32_t frame, uint64_t offset, const void *from, uint64_t bytes,
+                          struct emuv_err *err)
+{
+  char *to = emuv_engine_ram(e, frame) + offset;
+  if (emuv_engine_is_peer(e, frame)) return peer_copy(e, to, from, bytes, err);
+  memcpy(to, from, bytes);
+  return 0;
+}
 
 int emuv_engine_disk_start(struct emuv_engine *e, bool write, uint32_t slot, void *memory, uint64_t *seq,
                            struct emuv_err *err)

@@ -78,6 +78,7 @@ static void warn_of_all_noise(struct emuv_calibration *c)
   warn_of_noisy_curve(c, "device to host", &c->d2h);
   warn_of_noisy_curve(c, "host to device in batches", &c->h2d_batched);
   warn_of_noisy_curve(c, "device to host in batches", &c->d2h_batched);
+  warn_of_noisy_curve(c, "from another GPU", &c->peer);
   warn_of_noise(c, "both directions at once", &c->duplex);
   warn_of_noise(c, "reading in place", &c->zero_copy);
   warn_of_noise(c, "reading device memory", &c->vram);
@@ -109,6 +110,7 @@ static int measure_device(const struct emuv_calibrate_options *o, struct emuv_wa
   int rc = emuv_rig_open(o, o->largest_copy, NULL, &rig, err);
   if (rc != 0) return rc;
   rc = emuv_calibrate_links(o, &rig, c, err);
+  if (rc == 0) rc = emuv_calibrate_peer(o, &rig, c, err);
   if (rc == 0 && watch) rc = emuv_calibrate_load(&rig, watch, err);
   if (rc == 0) rc = emuv_calibrate_kernels(&rig, c, err);
   emuv_rig_close(&rig);

@@ -17,6 +17,8 @@
 struct emuv_calibrate_options {
   const struct emuv_device_ops *device;
   int device_index;
+  bool with_peer; /* measure copies from the memory of GPU number peer_index */
+  int peer_index;
   struct emuv_curve up, down; /* device `host`: the modelled link */
   const char *nvme_path;      /* folder, file or block device (what lies in it is overwritten); NULL: no disk */
   uint64_t nvme_bytes;        /* of it at most; up to 4 GiB are used */
@@ -48,6 +50,7 @@ struct emuv_calibration {
   struct emuv_device_info device;
   struct emuv_environment environment;
   char link[64];
+  struct emuv_figures peer;                                  /* from another GPU's memory */
   struct emuv_figures h2d, d2h, h2d_batched, d2h_batched;    /* batched: 64 pages that do not adjoin, in one call */
   struct emuv_figure duplex, zero_copy, vram, pageable, pin; /* bytes per second */
   /* Nanoseconds. launch: between two kernels that are queued; shortest: from start to start of kernels with nothing to

@@ -36,8 +36,13 @@ void emuv_rig_close(struct emuv_rig *rig);
 struct emuv_copy emuv_rig_copy(const struct emuv_rig *rig, uint64_t at, uint64_t bytes);
 int emuv_calibrate_links(const struct emuv_calibrate_options *o, struct emuv_rig *rig, struct emuv_calibration *c,
                          struct emuv_err *err);
+/* Copies from memory of GPU number o->peer_index; a warning where there is no way to it. */
+int emuv_calibrate_peer(const struct emuv_calibrate_options *o, struct emuv_rig *rig, struct emuv_calibration *c,
+                        struct emuv_err *err);
 int emuv_calibrate_pageable(const struct emuv_calibrate_options *o, struct emuv_calibration *c, struct emuv_err *err);
 
+/* The best of plain copies from the memory of GPU number `index`, bytes per second. */
+int emuv_calibrate_plain_peer(struct emuv_rig *rig, int index, uint64_t series_bytes, double *up, struct emuv_err *err);
 /* The best of plain copies by size, bytes per second: up, down, and both at once (sum). */
 int emuv_calibrate_plain(struct emuv_rig *rig, uint64_t series_bytes, double *up, double *down, double *both,
                          struct emuv_err *err);

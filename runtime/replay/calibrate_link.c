@@ -242,6 +242,22 @@ static int better(emuv_measure_fn measure, struct series *s, enum emuv_stream st
   return rc;
 }
 
+int emuv_calibrate_plain_peer(struct emuv_rig *rig, int index, uint64_t series_bytes, double *up, struct emuv_err *err)
+{
+  struct emuv_rig there = *rig;
+  void *memory = NULL;
+  int rc = rig->ops->peer_alloc(rig->device, index, rig->bytes, &memory, err);
+  if (rc != 0) return rc;
+  there.host = memory;
+  *up = 0;
+  for (uint32_t split = 1; rc == 0 && split <= 4; split *= 4) {
+    struct series s = {.rig = &there, .total = series_bytes, .bytes = rig->page_bytes / split, .batch = 1};
+    rc = better(measure_series, &s, EMUV_STREAM_STAGED, up, err);
+  }
+  rig->ops->host_free(rig->device, memory);
+  return rc;
+}
+
 int emuv_calibrate_plain(struct emuv_rig *rig, uint64_t series_bytes, double *up, double *down, double *both,
                          struct emuv_err *err)
 {
@@ -257,6 +273,24 @@ int emuv_calibrate_plain(struct emuv_rig *rig, uint64_t series_bytes, double *up
     if (rc == 0) rc = better(measure_series, &s, EMUV_STREAM_DOWN, down, err);
     if (rc == 0) rc = better(measure_duplex, &s, EMUV_STREAM_UP, both, err);
   }
+  return rc;
+}
+
+int emuv_calibrate_peer(const struct emuv_calibrate_options *o, struct emuv_rig *rig, struct emuv_calibration *c,
+                        struct emuv_err *err)
+{
+  struct emuv_rig there = *rig;
+  struct series up = {.rig = &there, .stream = EMUV_STREAM_UP, .total = 4 * o->series_bytes, .batch = 1};
+  struct emuv_err why;
+  void *memory = NULL;
+  if (!o->with_peer || !rig->ops->peer_alloc) return 0;
+  if (rig->ops->peer_alloc(rig->device, o->peer_index, rig->bytes, &memory, &why) != 0) {
+    emuv_calibrate_warn(c, "%.140s", why.text);
+    return 0;
+  }
+  there.host = memory;
+  const int rc = measure_curve(&up, rig->page_bytes, &c->peer, err);
+  rig->ops->host_free(rig->device, memory);
   return rc;
 }
 

@@ -65,6 +65,7 @@ static void print_device(const struct emuv_calibration *c, FILE *table)
   print_curve(table, "device to host", &c->d2h);
   print_curve(table, "host to device, 64 pages a call", &c->h2d_batched);
   print_curve(table, "device to host, 64 pages a call", &c->d2h_batched);
+  print_curve(table, "another GPU to device", &c->peer);
   print_rate(table, "both directions at once, sum", "", &c->duplex);
   print_rate(table, "pageable copies, one by one", "", &c->pageable);
   print_rate(table, "kernel reads host memory in place", "", &c->zero_copy);
@@ -217,6 +218,7 @@ static void put_measured(struct preset *p, const struct emuv_calibration *c)
   put_curve(p, "d2h", &c->d2h, "the same from device to host");
   put_curve(p, "h2d_batched", &c->h2d_batched, "64 pages that do not adjoin in one call, by the size of the page");
   put_curve(p, "d2h_batched", &c->d2h_batched, "the same from device to host");
+  put_curve(p, "peer", &c->peer, "copies from another GPU's memory by size, one per piece of work");
   put_rate(p, "duplex_rate", &c->duplex, "both directions at once");
   put_rate(p, "zero_copy_rate", &c->zero_copy, "a kernel reads pinned host memory in place");
   put_time(p, "kernel_min", &c->shortest, "from start to start of queued kernels with nothing to do");

@@ -31,7 +31,7 @@ struct emuv_checkpoint_key {
 /* Sums of the row so far that do not come out of the decisions. */
 struct emuv_checkpoint_sums {
   struct emuv_clock_sums clock;
-  double up_busy_ns, disk_busy_ns, map_ns, unmap_ns;
+  double up_busy_ns, peer_busy_ns, disk_busy_ns, map_ns, unmap_ns;
   uint64_t checked_bytes, mismatches;
 };
 

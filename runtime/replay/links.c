@@ -5,6 +5,7 @@
  *   up        pages are read: each comes up, none goes down
  *   down      pages are written for the first time: none comes up, each goes down when its frame is needed
  *   both      pages are read and written: each comes up and goes down
+ *   peer      pages are read, and all lie in another GPU's memory
  *   disk      homes on disk, RAM only passes pages on; read, and read and written
  *
  * Bytes and time are taken between two moments at which nothing is in flight. A disk that reads and writes at once is
@@ -26,7 +27,7 @@ enum { MIN_BOUNCE = 8, MAX_SLICE = 1024, DISK_ROUNDS = 3 };
 struct scan {
   const struct emuv_links_options *options;
   uint64_t page_bytes, data_bytes;
-  bool on_disk, unborn;
+  bool on_disk, unborn, at_peer;
   uint32_t n_pages, vram_frames, slice_pages, next_slice;
   struct emuv_engine *engine;
   struct emuv_tier ram, nvme;
@@ -60,6 +61,9 @@ static int open_engine(struct scan *s, struct emuv_err *err)
                                       .bounce_frames = bounce_of(s),
                                       .nvme_slots = s->on_disk ? s->n_pages : 0,
                                       .disk_path = s->on_disk ? o->nvme_path : NULL,
+                                      .peer_bytes = s->at_peer ? s->data_bytes : 0,
+                                      .peer_index = o->peer_index,
+                                      .peer = o->peer,
                                       .verify = EMUV_VERIFY_OFF,
                                       .threads = o->threads,
                                       .up = o->up,
@@ -221,7 +225,7 @@ static double rate(double bytes, double seconds)
 }
 
 struct plain {
-  double up, down, both;
+  double up, down, both, peer;
 };
 
 static int measure_plain(const struct emuv_links_options *o, struct plain *p, struct emuv_err *err)
@@ -234,7 +238,22 @@ static int measure_plain(const struct emuv_links_options *o, struct plain *p, st
   int rc = emuv_rig_open(&c, copy, NULL, &rig, err);
   if (rc != 0) return rc;
   rc = emuv_calibrate_plain(&rig, copy < PLAIN_COPY ? 16 * copy : PLAIN_SERIES, &p->up, &p->down, &p->both, err);
+  if (rc == 0 && o->with_peer)
+    rc = emuv_calibrate_plain_peer(&rig, o->peer_index, 4 * (copy < PLAIN_COPY ? 16 * copy : PLAIN_SERIES), &p->peer,
+                                   err);
   emuv_rig_close(&rig);
+  return rc;
+}
+
+static int measure_peer(const struct emuv_links_options *o, const struct plain *p, uint64_t page_bytes,
+                        struct table *table, struct emuv_err *err)
+{
+  struct scan s = {.options = o, .page_bytes = page_bytes, .data_bytes = o->data_bytes, .at_peer = true};
+  struct traffic up = {0};
+  int rc = open_scan(&s, err);
+  if (rc == 0) rc = steady(&s, false, &up, err);
+  close_scan(&s);
+  if (rc == 0) add_row(table, "another GPU to device", page_bytes, p->peer, up.up / up.seconds, NEEDED_LINK);
   return rc;
 }
 
@@ -366,6 +385,7 @@ int emuv_links_measure(const struct emuv_links_options *options, struct emuv_lin
   if (rc == 0) rc = measure_plain(&o, &plain, err);
   for (uint32_t i = 0; rc == 0 && i < o.n_pages; i++) {
     rc = measure_link(&o, &plain, o.page_bytes[i], &table, err);
+    if (rc == 0 && o.with_peer) rc = measure_peer(&o, &plain, o.page_bytes[i], &table, err);
     if (rc == 0 && o.nvme_path) rc = measure_disk(&o, o.page_bytes[i], &table, err);
   }
   *n = table.n;

@@ -9,14 +9,16 @@
 
 #include <stdio.h>
 
-enum { EMUV_LINKS_PAGES = 4, EMUV_LINKS_ROWS = 6 * EMUV_LINKS_PAGES };
+enum { EMUV_LINKS_PAGES = 4, EMUV_LINKS_ROWS = 7 * EMUV_LINKS_PAGES };
 
 struct emuv_links_options {
   const struct emuv_device_ops *device;
   int device_index;
+  bool with_peer; /* a row for the memory of GPU number peer_index */
+  int peer_index;
   enum emuv_mapping mapping;
-  struct emuv_curve up, down; /* device `host`: the modelled link */
-  uint32_t n_pages;           /* 0 = 2 MiB and 16 MiB */
+  struct emuv_curve up, down, peer; /* device `host`: the modelled links */
+  uint32_t n_pages;                 /* 0 = 2 MiB and 16 MiB */
   uint64_t page_bytes[EMUV_LINKS_PAGES];
   uint64_t vram_bytes;   /* 0 = 2 GiB */
   uint64_t data_bytes;   /* scanned; at least twice vram_bytes; 0 = 8 GiB */

@@ -54,6 +54,9 @@ static int open_engine(struct emuv_replay_machine *m, struct emuv_err *err)
                                 .disk_path = run->nvme_frames ? how->disk_path : NULL,
                                 .verify = how->verify,
                                 .threads = how->threads,
+                                .peer_bytes = run->config->peer,
+                                .peer_index = emuv_replay_peer(how),
+                                .peer = scaled_curve(&hw->peer, how->time_scale),
                                 .up = scaled_curve(&hw->h2d, how->time_scale),
                                 .down = scaled_curve(&hw->d2h, how->time_scale),
                                 .inject = how->inject};
@@ -202,6 +205,7 @@ static int real_step_begin(struct emuv_machine *machine, size_t step, struct emu
 {
   struct emuv_replay_machine *m = self(machine);
   m->step = step;
+  if (step == m->run->workload->warmup_steps) emuv_engine_stats(m->engine, &m->timed);
   if (m->skimming && step < emuv_resume_first_step(m)) return 0;
   int rc = m->skimming ? emuv_resume_load(m, err) : 0;
   if (rc) return rc;
@@ -319,6 +323,9 @@ static void measure(struct emuv_replay_machine *m, const struct emuv_engine_stat
   const struct emuv_hardware *hw = &m->run->config->hw;
   emuv_clock_report(&m->clock, hw->power_idle, hw->power_busy, metrics);
   metrics->link_busy_s = (s->up_busy_ns - m->start.up_busy_ns + kept->up_busy_ns) * 1e-9;
+  metrics->peer_busy_s = (s->peer_busy_ns - m->start.peer_busy_ns + kept->peer_busy_ns) * 1e-9;
+  metrics->peer_read_bytes = (s->peer_ups - m->timed.peer_ups) * m->run->page_bytes;
+  metrics->peer_write_bytes = (s->peer_downs - m->timed.peer_downs) * m->run->page_bytes;
   metrics->disk_busy_s = (s->disk_busy_ns - m->start.disk_busy_ns + kept->disk_busy_ns) * 1e-9;
   (void)snprintf(m->remark, sizeof m->remark, "%s", s->remark);
   m->measured = (struct emuv_measured){

@@ -25,7 +25,7 @@ struct emuv_status_page;
 /* How rows are run; borrowed by the machine. */
 struct emuv_replay_how {
   const struct emuv_device_ops *device;
-  int gpu, threads;
+  int gpu, peer_gpu, threads; /* peer_gpu < 0: the next one */
   enum emuv_mapping mapping;
   enum emuv_verify verify;
   const char *disk_path; /* NULL: no disk */
@@ -38,6 +38,12 @@ struct emuv_replay_how {
   void (*on_step)(void *arg, size_t step); /* a step has been launched */
   void *arg;
 };
+
+/* Number of the GPU whose memory is `peer`. */
+static inline int emuv_replay_peer(const struct emuv_replay_how *how)
+{
+  return how->peer_gpu >= 0 ? how->peer_gpu : how->gpu ? how->gpu - 1 : 1;
+}
 
 /* The NVMe tier had no room: such answers change decisions, so a checkpoint keeps them. */
 struct emuv_refusals {
@@ -56,7 +62,8 @@ struct emuv_replay_machine {
   struct emuv_uses uses;
   struct emuv_clock clock;
   struct emuv_refusals refusals;
-  struct emuv_engine_stats start; /* when the timed part began */
+  struct emuv_engine_stats start; /* when the timed part began, or what this process does of it */
+  struct emuv_engine_stats timed; /* when the timed part began: what is counted while skimming too */
   double host_ns;                 /* when the host can issue the next launch */
   double issue_ns;                /* when it issued this one */
   double tail_ns, tail_at_ns;     /* what is left of a launch of many kernels, and when its last kernel is issued */

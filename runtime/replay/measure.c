@@ -62,6 +62,15 @@ static bool is_modelled(const struct emuv_replay_arguments *a)
   return strcmp(a->how.device->name, "host") == 0 && emuv_arguments_overrides(&a->common, "hw.preset");
 }
 
+/* The other GPU: the one that was named, or the next one where there is one. */
+static bool choose_peer(const struct emuv_replay_arguments *a, int *index)
+{
+  struct emuv_device_info info;
+  *index = emuv_replay_peer(&a->how);
+  if (a->how.peer_gpu >= 0) return true;
+  return a->how.device->probe(a->how.gpu, &info, NULL) == 0 && *index < info.n_devices;
+}
+
 static int calibrate(const struct emuv_replay_arguments *a, const struct emuv_config *config, FILE *table, FILE *preset,
                      struct emuv_err *err)
 {
@@ -73,6 +82,7 @@ static int calibrate(const struct emuv_replay_arguments *a, const struct emuv_co
                                      .disk_seconds = config->nvme < LITTLE ? SHORT_S : 0,
                                      .threads = a->how.threads};
   while (o.largest_copy & (o.largest_copy - 1)) o.largest_copy &= o.largest_copy - 1;
+  o.with_peer = choose_peer(a, &o.peer_index);
   if (o.largest_copy) o.series_bytes = 4 * o.largest_copy;
   if (is_modelled(a)) o.up = config->hw.h2d, o.down = config->hw.d2h;
   return emuv_calibrate(&o, table, preset, err);
@@ -121,7 +131,8 @@ int emuv_measure_links(const struct emuv_replay_arguments *a, struct emuv_err *e
                                  .nvme_bytes = config.nvme,
                                  .threads = a->how.threads};
   if (o.data_bytes > 0 && o.data_bytes < LITTLE) o.seconds = SHORT_S;
-  if (is_modelled(a)) o.up = config.hw.h2d, o.down = config.hw.d2h;
+  if (is_modelled(a)) o.up = config.hw.h2d, o.down = config.hw.d2h, o.peer = config.hw.peer;
+  o.with_peer = choose_peer(a, &o.peer_index);
   if (emuv_arguments_overrides(&a->common, "page_size")) {
     o.n_pages = 1;
     o.page_bytes[0] = config.page_size;

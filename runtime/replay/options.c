@@ -27,6 +27,7 @@ enum {
   KEY_TIME_SCALE,
   KEY_ON_DAMAGE,
   KEY_CALIBRATE,
+  KEY_PEER_GPU,
   KEY_LINKS,
 };
 enum { DEFAULT_CHECKPOINT_S = 60 };
@@ -34,6 +35,7 @@ enum { DEFAULT_CHECKPOINT_S = 60 };
 static const struct argp_option own_options[] = {
     {"device", KEY_DEVICE, "NAME", 0, "Where VRAM is: cuda (default) or host, memory of this machine", 2},
     {"gpu", KEY_GPU, "N", 0, "Which GPU, from 0", 2},
+    {"peer-gpu", KEY_PEER_GPU, "N", 0, "Which GPU lends its memory (--peer SIZE); default: the next one", 2},
     {"nvme-path", KEY_NVME_PATH, "PATH", 0, "Where disk space is: a folder, a file or a block device", 2},
     {"mapping", KEY_MAPPING, "NAME", 0, "How kernels find pages: table (default), or remap (an address for each page)",
      2},
@@ -139,6 +141,7 @@ static error_t parse_machine(int key, char *arg, struct argp_state *state)
   switch (key) {
   case KEY_DEVICE: set_device(state, a, arg); return 0;
   case KEY_GPU: a->how.gpu = (int)number(state, "gpu", arg, 0, 1023); return 0;
+  case KEY_PEER_GPU: a->how.peer_gpu = (int)number(state, "peer-gpu", arg, 0, 1023); return 0;
   case KEY_THREADS: a->how.threads = (int)number(state, "threads", arg, 1, 1024); return 0;
   case KEY_NVME_PATH: a->nvme_path = arg; return 0;
   case KEY_MAPPING: a->how.mapping = (enum emuv_mapping)choose_number(state, "mapping", arg, mappings); return 0;
@@ -208,11 +211,14 @@ static const struct argp replay_argp = {
 
 void emuv_replay_arguments_parse(int argc, char **argv, struct emuv_replay_arguments *a)
 {
-  *a = (struct emuv_replay_arguments){
-      .common = {.program = "emuv-replay", .disk_paths = true},
-      .how = {.device = emuv_device_find("cuda"), .verify = EMUV_VERIFY_FULL, .time_scale = 1, .stop_on_damage = true},
-      .checkpoint_every_ns = DEFAULT_CHECKPOINT_S * 1e9,
-      .repeat = 1};
+  *a = (struct emuv_replay_arguments){.common = {.program = "emuv-replay", .disk_paths = true},
+                                      .how = {.device = emuv_device_find("cuda"),
+                                              .peer_gpu = -1,
+                                              .verify = EMUV_VERIFY_FULL,
+                                              .time_scale = 1,
+                                              .stop_on_damage = true},
+                                      .checkpoint_every_ns = DEFAULT_CHECKPOINT_S * 1e9,
+                                      .repeat = 1};
   emuv_arguments_parse(&replay_argp, argc, argv, &a->common, a);
 }
 

@@ -51,7 +51,14 @@ static void set_tiers(struct emuv_status *s, const struct emuv_replay_machine *m
   set_tier(&s->tier[n], "vram", run->page_bytes, run->vram_frames, pager->vram_used);
   s->tier[n].dirty_bytes = count_dirty(pager) * run->page_bytes;
   s->tier[n++].pinned_bytes = (uint64_t)pager->n_pinned * run->page_bytes;
-  if (run->ram_frames) set_tier(&s->tier[n++], "ram", run->page_bytes, run->ram_frames, pager->ram_used);
+  if (run->peer.peer) { /* pages are counted in RAM as a whole */
+    set_tier(&s->tier[n], "peer", run->page_bytes, emuv_peer_frames(&run->peer), 0);
+    s->tier[n++].used_bytes = EMUV_STATUS_UNKNOWN;
+  }
+  uint32_t ram = emuv_peer_host_frames(&run->peer);
+  if (ram) set_tier(&s->tier[n], "ram", run->page_bytes, ram, pager->ram_used);
+  if (ram && run->peer.peer) s->tier[n].used_bytes = EMUV_STATUS_UNKNOWN;
+  n += ram != 0;
   if (run->nvme_frames) set_tier(&s->tier[n], "nvme", run->page_bytes, run->nvme_frames, pager->nvme_used);
 }
 
@@ -66,8 +73,14 @@ static void set_links(struct emuv_status *s, const struct emuv_replay_machine *m
 {
   const struct emuv_pager_counts *c = &m->run->pager->count;
   int n = 0;
-  set_link(&s->link[n++], "ram > vram", e->up_bytes, c->up, e->up_busy_ns);
-  set_link(&s->link[n++], "vram > ram", e->down_bytes, c->down, e->down_busy_ns);
+  uint64_t page = m->run->page_bytes, peer_up = e->peer_up_bytes, peer_down = e->peer_down_bytes;
+  set_link(&s->link[n++], "ram > vram", e->up_bytes - peer_up, c->up - peer_up / page, e->up_busy_ns);
+  set_link(&s->link[n++], "vram > ram", e->down_bytes - peer_down, c->down - peer_down / page,
+           m->run->peer.peer ? -1 : e->down_busy_ns); /* both ways down share a stream */
+  if (m->run->peer.peer) {
+    set_link(&s->link[n++], "peer > vram", peer_up, peer_up / page, e->peer_busy_ns);
+    set_link(&s->link[n++], "vram > peer", peer_down, peer_down / page, -1);
+  }
   if (!m->run->nvme_frames) return;
   set_link(&s->link[n++], "nvme > ram", e->disk_read_bytes, c->nvme_read, -1); /* busy: of both directions together */
   set_link(&s->link[n], "ram > nvme", e->disk_write_bytes, c->nvme_write, -1);

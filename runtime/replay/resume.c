@@ -147,6 +147,7 @@ static struct emuv_checkpoint_sums sums_so_far(struct emuv_replay_machine *m, si
   sums.mismatches += now.mismatches;
   if (next_step <= m->run->workload->warmup_steps) return sums;
   sums.up_busy_ns += now.up_busy_ns - m->start.up_busy_ns;
+  sums.peer_busy_ns += now.peer_busy_ns - m->start.peer_busy_ns;
   sums.disk_busy_ns += now.disk_busy_ns - m->start.disk_busy_ns;
   sums.map_ns += now.device.map_ns - m->start.device.map_ns;
   sums.unmap_ns += now.device.unmap_ns - m->start.device.unmap_ns;

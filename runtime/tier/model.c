@@ -111,6 +111,46 @@ static double transfer(const struct way *w, const struct emuv_move *moves, uint3
   return w->tier->env.half_duplex ? done : done + share_link(w, start);
 }
 
+/* Another GPU's memory: a link of its own, on which pages that adjoin are one copy. */
+static double peer_transfer(struct emuv_tier *t, struct emuv_channel *own, const struct emuv_move *moves, uint32_t n,
+                            double earliest_ns)
+{
+  double duration = 0, start = earliest_ns > own->free_ns ? earliest_ns : own->free_ns;
+  for (uint32_t i = 0, m; i < n; i += m) {
+    m = adjoining(moves + i, n - i);
+    duration += time_of(&t->env.peer_curve, m * t->env.page_bytes);
+    own->requests++;
+  }
+  own->free_ns = start + duration;
+  own->busy_ns += duration;
+  own->bytes += n * t->env.page_bytes;
+  return own->free_ns;
+}
+
+/* Moves from the first on that go to or come from the same memory. */
+static uint32_t same_memory(const struct emuv_tier *t, const struct emuv_move *moves, uint32_t n, bool *peer)
+{
+  uint32_t i = 1;
+  *peer = emuv_peer_holds(&t->env.peer, moves[0].lower);
+  if (t->env.peer.peer == 0) return n;
+  while (i < n && emuv_peer_holds(&t->env.peer, moves[i].lower) == *peer) i++;
+  return i;
+}
+
+static double link_transfer(const struct way *w, struct emuv_channel *peer_way, const struct emuv_move *moves,
+                            uint32_t n, double earliest_ns)
+{
+  double last = earliest_ns;
+  for (uint32_t i = 0, m; i < n; i += m) {
+    bool peer;
+    m = same_memory(w->tier, moves + i, n - i, &peer);
+    double done =
+        peer ? peer_transfer(w->tier, peer_way, moves + i, m, earliest_ns) : transfer(w, moves + i, m, earliest_ns);
+    if (done > last) last = done;
+  }
+  return last;
+}
+
 static uint32_t same_source(const uint8_t *staging, const struct emuv_move *moves, uint32_t n)
 {
   uint32_t i = 1;
@@ -122,7 +162,7 @@ static uint32_t same_source(const uint8_t *staging, const struct emuv_move *move
 static double read_link(struct emuv_tier *t, const struct emuv_move *moves, uint32_t n, double earliest_ns)
 {
   struct way w = {t, &t->read, &t->write, &t->env.read, &t->env.read_batched, t->schedule};
-  if (!t->staging) return transfer(&w, moves, n, earliest_ns);
+  if (!t->staging) return link_transfer(&w, &t->peer_read, moves, n, earliest_ns);
   double last = earliest_ns;
   for (uint32_t i = 0, m; i < n; i += m) {
     m = same_source(t->staging, moves + i, n - i);
@@ -165,7 +205,8 @@ static int model_write(struct emuv_tier *tier, const struct emuv_move *moves, ui
   struct way w = {tier, &tier->write, &tier->read, &tier->env.write, &tier->env.write_batched, NULL};
   (void)err;
   if (tier->env.half_duplex) w.schedule = tier->schedule; /* the way down of a link is not that up */
-  *done_ns = tier->env.half_duplex ? write_disk(&w, moves, n, earliest_ns) : transfer(&w, moves, n, earliest_ns);
+  *done_ns = tier->env.half_duplex ? write_disk(&w, moves, n, earliest_ns)
+                                   : link_transfer(&w, &tier->peer_write, moves, n, earliest_ns);
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #define EMUV_TIER_TIER_H
 
 #include "runtime/core/option.h"
+#include "runtime/tier/peer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,10 +18,12 @@ struct emuv_tier_env {
   struct emuv_curve read, write;
   /* By size of the pieces of a batch of 64 (pages that adjoin in both memories are one piece); n = 0: no batches. */
   struct emuv_curve read_batched, write_batched;
-  uint64_t batch_bytes; /* at most this much is one batch; 0 = any number */
-  double latency_ns;    /* added to each request before its bytes flow; does not occupy the channel */
-  double duplex_rate;   /* both directions at once, sum, bytes per second; 0 = both at full speed */
-  bool half_duplex;     /* reads and writes share one channel (a disk) */
+  uint64_t batch_bytes;         /* at most this much is one batch; 0 = any number */
+  struct emuv_peer_layout peer; /* frames of this tier that lie in another GPU's memory, and the link to there */
+  struct emuv_curve peer_curve;
+  double latency_ns;  /* added to each request before its bytes flow; does not occupy the channel */
+  double duplex_rate; /* both directions at once, sum, bytes per second; 0 = both at full speed */
+  bool half_duplex;   /* reads and writes share one channel (a disk) */
 };
 
 /* One direction of a channel: requests are served in order. */
@@ -41,6 +44,7 @@ struct emuv_tier {
   /* Tier `model`, both NULL or both given. staged: reads of pages that have come from the disk for that (staging[page],
    * shared with the disk's tier, which sets it), a queue of its own beside `read` on the same link. */
   struct emuv_channel staged;
+  struct emuv_channel peer_read, peer_write; /* tier `model`: to and from another GPU's memory */
   struct emuv_schedule *schedule; /* of the link up, of the disk: work that must wait lets other work go first */
   uint8_t *staging;
   void *owner; /* real tiers: what they belong to */

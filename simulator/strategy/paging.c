@@ -261,11 +261,12 @@ static int open_machine(struct run *r, struct emuv_err *err)
                                              .page_bytes = page,
                                              .coalesce_bytes = r->how->coalesce_bytes,
                                              .vram_frames = r->vram_frames,
-                                             .ram_frames = useful_frames(r, r->c->ram),
+                                             .ram_frames = useful_frames(r, r->c->peer + r->c->ram),
                                              .bounce_frames = bounce_frames(r),
                                              .nvme_frames = useful_frames(r, r->c->nvme),
                                              .fault_ns = r->how->fault_ns,
                                              .fault_batch_bytes = r->how->fault_batch_bytes};
+  r->machine_run.peer = emuv_peer_layout(r->machine_run.ram_frames, r->c->peer, page);
   int rc = r->machine->ops->open(r->machine, &r->machine_run, err);
   r->machine_open = !rc;
   return rc;
@@ -424,8 +425,9 @@ static void report(const struct run *r, struct emuv_metrics *m)
   m->births = c->births - s->births;
   m->fault_bytes = (c->fault_up - s->fault_up) * page;
   m->prefetch_bytes = (c->ahead_up - s->ahead_up) * page;
-  m->h2d_bytes = (c->up - s->up) * page;
-  m->d2h_bytes = m->writeback_bytes = (c->down - s->down) * page;
+  m->h2d_bytes = (c->up - s->up) * page - m->peer_read_bytes;
+  m->d2h_bytes = (c->down - s->down) * page - m->peer_write_bytes;
+  m->writeback_bytes = (c->down - s->down) * page;
   m->nvme_read_bytes = (c->nvme_read - s->nvme_read) * page;
   m->nvme_write_bytes = (c->nvme_write - s->nvme_write) * page;
   m->prefetch_issued = c->ahead_issued - s->ahead_issued;
@@ -448,8 +450,8 @@ int emuv_paging_run(const struct emuv_config *config, const struct emuv_workload
   r->machine = machine ? machine : &virtual.machine;
   int rc = open_all(r, err);
   if (!rc) rc = run_steps(r, m, err);
-  if (!rc) report(r, m);
   if (!rc) rc = r->machine->ops->report(r->machine, m, err);
+  if (!rc) report(r, m);
   close_all(r);
   free(r);
   return rc ? rc : emuv_bound_compute(config, workload, paging->all_resident, m, err);

@@ -46,6 +46,10 @@ both 8 cyclic.yaml --policy lru,mru --vram 64KiB,192KiB --set slice=256KiB --set
 both 2 cyclic.yaml --policy lru --ram 64KiB --nvme "$tmp:4MiB" --prefetch next-n
 both 4 cyclic.yaml --set write=through,back --set pin=weights --ram 768KiB --nvme "$tmp:4MiB"
 both 8 cyclic.yaml --strategy resident,emuv --set plans=paging --ram 16MiB,1MiB --nvme "$tmp:4MiB"
+# Another GPU's memory, all of what VRAM lacks or a part of it, with and without loading ahead.
+both 16 cyclic.yaml --policy lru,belady --prefetch none,oracle --peer 0B,512KiB,1MiB,64MiB --ram 4MiB --page-size 16KiB --set "hw.peer=16KiB=20GB/s 1MiB=200GB/s"
+[ "$(count both.sqlite "peer_bytes > 0 AND peer_read_bytes > 0 AND peer_write_bytes > 0 AND (h2d_bytes > 0) = (peer_bytes < 64 << 20)")" -eq 24 ] || fail 'bytes of the other GPU'
+status 0 "$sim" compare both.sqlite --exact
 cat >zipf.yaml <<'YAML'
 source: pattern
 pattern: {kind: zipf, object: 48KiB, objects: 40, references: 100, write_ratio: 0.5}

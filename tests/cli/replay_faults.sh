@@ -15,7 +15,7 @@
 #   nvme-write-enospc             fails: space that was reserved is not there
 #   nvme-slow                     right, later
 #   pin-refused                   right; the row's remark says that RAM is not pinned
-#   host-nomem, device-nomem      fails
+#   host-, device-, peer-nomem    fails
 #   copy-error, launch-error      fails
 #   map-error                     fails with --mapping remap; does not happen with --mapping table
 #   device-lost                   fails; work in flight is given up
@@ -149,6 +149,9 @@ host-nomem:once|named|host memory cannot be allocated
 host-nomem|named|host memory cannot be allocated
 device-nomem:once|named|arena cannot be allocated
 device-nomem|named|arena cannot be allocated
+peer-nomem:once|named|the other GPU's memory cannot be allocated|--peer 4MiB --ram 4MiB --set nvme=0 --set hw.peer=64KiB=20GB/s
+peer-nomem|named|the other GPU's memory cannot be allocated|--peer 4MiB --ram 4MiB --set nvme=0 --set hw.peer=64KiB=20GB/s
+peer-nomem|idle|
 copy-error:once|named|a copy failed
 copy-error:after=50,every=7|named|a copy failed
 copy-error|named|a copy failed
@@ -168,6 +171,7 @@ flip-vram|found|vram
 flip-ram:after=40,once|right/found|ram > vram
 flip-ram:every=7|found|ram > vram
 flip-ram|found|ram > vram
+flip-ram:every=7|found|peer > vram|--peer 16MiB --ram 64KiB --set nvme=0 --set hw.peer=64KiB=20GB/s
 flip-nvme:after=40,once|right/found|nvme > ram
 flip-nvme:every=7|found|nvme > ram
 flip-nvme|found|nvme > ram

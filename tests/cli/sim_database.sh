@@ -67,6 +67,16 @@ status 1 "$sim" s.yaml -o columns.sqlite --policy clock
 has err 'columns.sqlite: made by another version of emuV'
 [ "$(count columns.sqlite)" -eq 2 ] || fail 'rows of columns.sqlite have changed'
 
+# From an older emuV, without some of the columns: it is read, compared, and gets them when rows are added.
+cp db.sqlite older.sqlite
+sqlite3 older.sqlite 'ALTER TABLE runs DROP COLUMN peer_bytes; ALTER TABLE runs DROP COLUMN peer_read_bytes'
+status 0 "$sim" compare older.sqlite db.sqlite
+has out '2 same'
+status 0 "$sim" -q s.yaml -o older.sqlite --policy clock
+[ "$(count older.sqlite)" -eq 3 ] || fail 'rows of older.sqlite'
+[ "$(count older.sqlite 'peer_bytes IS NULL')" -eq 2 ] || fail 'columns of older rows'
+status 0 "$sim" compare older.sqlite db.sqlite
+
 # Not a database; a database of something else; a folder. They stay as they are.
 echo 'dear diary, this is certainly not a database of anything, but a text that is long enough to have a header' >diary
 cp diary diary.copy

@@ -197,6 +197,37 @@ static void in_place(struct world *w)
   EXPECT(n == 0);
 }
 
+/* Memory of a GPU in place of host memory (here: its own, or what stands for another): by the host's copies, by copies
+ * on every stream, and read in place. */
+static void peer_memory(struct world *w)
+{
+  const uint64_t page = w->env.page_bytes;
+  struct emuv_after after = {{0}};
+  uint64_t seq = 0;
+  void *memory;
+  if (!w->ops->peer_alloc) return;
+  EXPECT(w->ops->peer_alloc(w->device, 99, page, &memory, &w->err) == EMUV_ERR_NODEV);
+  EXPECT(w->ops->peer_alloc(w->device, w->env.index, 3 * page, &memory, &w->err) == EMUV_OK);
+  char *const peer = memory;
+  fill(w, w->host, 0, 1);
+  EXPECT(w->ops->peer_copy(w->device, peer + page, w->host, page, &w->err) == EMUV_OK);
+  struct emuv_copy copy = {.frame = 3, .bytes = page, .host = peer + page};
+  EXPECT(w->ops->copy(w->device, EMUV_STREAM_STAGED, &copy, 1, &after, &seq, &w->err) == EMUV_OK);
+  after.seq[EMUV_STREAM_STAGED] = seq;
+  copy.host = peer + 2 * page;
+  EXPECT(w->ops->copy(w->device, EMUV_STREAM_DOWN, &copy, 1, &after, &seq, &w->err) == EMUV_OK);
+  after.seq[EMUV_STREAM_DOWN] = seq;
+  struct emuv_touch touch = whole(w, 0, 1, UINT32_MAX, CHECK | EMUV_TOUCH_IN_PLACE);
+  touch.host = peer + 2 * page;
+  struct emuv_kernel kernel = {.touch = &touch, .n_touches = 1};
+  EXPECT(w->ops->launch(w->device, &kernel, &after, &seq, &w->err) == EMUV_OK);
+  EXPECT(w->ops->wait(w->device, EMUV_STREAM_COMPUTE, seq, &w->err) == EMUV_OK);
+  EXPECT(count_mismatches(w) == 0);
+  EXPECT(w->ops->peer_copy(w->device, w->host + page, peer + 2 * page, page, &w->err) == EMUV_OK);
+  EXPECT(memcmp(w->host, w->host + page, page) == 0);
+  w->ops->host_free(w->device, memory);
+}
+
 const struct device_case device_check_cases[] = {
     {"each flipped bit is found, where it is", flipped_bits, false},
     {"parts of pages", parts, false},
@@ -207,5 +238,6 @@ const struct device_case device_check_cases[] = {
     {"pages that move between frames", moving_pages, false},
     {"pages that exchange frames", exchange, false},
     {"reading in place", in_place, false},
+    {"memory of another GPU", peer_memory, false},
     {NULL, NULL, false},
 };

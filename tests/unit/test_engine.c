@@ -22,6 +22,29 @@ static void test_wander_in_ram(void **state)
   }
 }
 
+/* RAM in another GPU's memory, a part of it or all; its link and the host's in turn are the slow one. */
+static void test_wander_in_another_gpu(void **state)
+{
+  static const uint32_t frames[] = {1, 7, WORLD_PAGES};
+  struct emuv_engine_stats stats;
+  struct world w;
+  (void)state;
+  for (size_t i = 0; i < 2 * sizeof frames / sizeof *frames; i++) {
+    world_env(&w, NULL, EMUV_VERIFY_FULL);
+    w.env.peer_bytes = frames[i / 2] * (uint64_t)WORLD_PAGE;
+    w.env.up = w.env.down = world_curve(i & 1 ? 1e9 : 5e7);
+    w.env.peer = world_curve(i & 1 ? 5e7 : 1e9);
+    world_open(&w, 60 + i, WORLD_PAGES - 4);
+    world_run(&w, 300);
+    world_check(&w);
+    emuv_engine_stats(w.engine, &stats);
+    assert_true(stats.peer_up_bytes > 0 && stats.peer_down_bytes > 0 && stats.peer_busy_ns > 0);
+    assert_int_equal(stats.peer_up_bytes == stats.up_bytes, frames[i / 2] == WORLD_PAGES);
+    assert_int_equal(stats.peer_up_bytes, stats.peer_ups * WORLD_PAGE);
+    world_close(&w);
+  }
+}
+
 /* Each link in turn is much slower than everything else: what depends on it is submitted long before it is done. */
 static void test_slow_links(void **state)
 {
@@ -122,8 +145,10 @@ static void test_parts_move_on(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_wander_in_ram), cmocka_unit_test(test_slow_links),    cmocka_unit_test(test_slow_disk),
-      cmocka_unit_test(test_verify_levels), cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_parts_move_on),
+      cmocka_unit_test(test_wander_in_ram), cmocka_unit_test(test_wander_in_another_gpu),
+      cmocka_unit_test(test_slow_links),    cmocka_unit_test(test_slow_disk),
+      cmocka_unit_test(test_verify_levels), cmocka_unit_test(test_back_pressure),
+      cmocka_unit_test(test_parts_move_on),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -237,17 +237,18 @@ static void save_all(struct world *w, uint64_t (*word)[WORLD_PAGE / 8])
 }
 
 /* The decisions again without moving anything, then the saved contents: the same state, and it runs on. */
-static void test_checkpoint(void **state)
+static void check_checkpoint(const char *disk, uint64_t peer_bytes)
 {
   static uint64_t word[WORLD_MAX][WORLD_PAGE / 8];
   struct emuv_engine_stats stats;
   struct world a, b;
-  (void)state;
-  world_env(&a, disk_folder(), EMUV_VERIFY_FULL);
+  world_env(&a, disk, EMUV_VERIFY_FULL);
+  a.env.peer_bytes = peer_bytes;
   world_open(&a, 77, WORLD_PAGES - 4);
   world_run(&a, 150);
   save_all(&a, word);
-  world_env(&b, disk_folder(), EMUV_VERIFY_FULL);
+  world_env(&b, disk, EMUV_VERIFY_FULL);
+  b.env.peer_bytes = peer_bytes;
   assert_int_equal(world_try_open(&b, 77), 0);
   world_place(&b, WORLD_PAGES - 4);
   emuv_engine_skim(b.engine, true);
@@ -271,14 +272,72 @@ static void test_checkpoint(void **state)
   world_close(&b);
 }
 
+static void test_checkpoint(void **state)
+{
+  (void)state;
+  check_checkpoint(disk_folder(), 0);
+  check_checkpoint(NULL, 9 * WORLD_PAGE);
+}
+
+/* Every bit that is inverted in another GPU's memory is found, by name, and repaired there. */
+static void test_flips_in_another_gpu(void **state)
+{
+  static const char *const rules[] = {"flip-ram:every=3"};
+  struct emuv_engine_stats stats;
+  struct emuv_damage damage;
+  struct world w;
+  uint64_t copies, seen = 0;
+  (void)state;
+  world_env(&w, NULL, EMUV_VERIFY_FULL);
+  world_inject(&w, rules, 1);
+  w.env.peer_bytes = WORLD_PAGES * (uint64_t)WORLD_PAGE;
+  world_open(&w, 500, WORLD_PAGES);
+  for (uint32_t i = 0; i < 300; i++) {
+    world_run(&w, 1);
+    for (; emuv_engine_damage(w.engine, &damage, 1); seen++)
+      if (!strstr(damage.path, "peer") || strstr(damage.path, "> ram") || damage.path[0] == 'r')
+        fail_msg("%s", damage.path);
+  }
+  assert_int_equal(w.rc, 0);
+  assert_int_equal(emuv_engine_audit(w.engine, &w.pager, &copies, &w.err), 0);
+  for (; emuv_engine_damage(w.engine, &damage, 1); seen++) assert_non_null(strstr(damage.path, "peer"));
+  emuv_engine_stats(w.engine, &stats);
+  assert_true(stats.flipped > 50 && seen > 50);
+  assert_int_equal(stats.flipped, stats.flips_found + stats.flips_overwritten);
+  assert_int_equal(seen, stats.flips_found);
+  assert_int_equal(emuv_engine_audit(w.engine, &w.pager, &copies, &w.err), 0);
+  assert_false(emuv_engine_damage(w.engine, &damage, 1)); /* repaired */
+  world_close(&w);
+}
+
+/* Requests of a disk cannot reach another GPU's memory, and a device may have no such memory. */
+static void test_another_gpu_is_refused(void **state)
+{
+  struct world w;
+  (void)state;
+  world_env(&w, disk_folder(), EMUV_VERIFY_FULL);
+  w.env.peer_bytes = WORLD_PAGE;
+  assert_int_equal(world_try_open(&w, 1), EMUV_ERR_UNSUPPORTED);
+  world_env(&w, NULL, EMUV_VERIFY_FULL);
+  w.env.peer_bytes = WORLD_PAGE;
+  w.env.peer_index = 99;
+  assert_int_equal(world_try_open(&w, 1), EMUV_ERR_NODEV);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_flips),       cmocka_unit_test(test_path),
-      cmocka_unit_test(test_torn),        cmocka_unit_test(test_survived),
-      cmocka_unit_test(test_cannot_open), cmocka_unit_test(test_fails_for_good),
-      cmocka_unit_test(test_full_disk),   cmocka_unit_test(test_close_at_any_moment),
+      cmocka_unit_test(test_flips),
+      cmocka_unit_test(test_path),
+      cmocka_unit_test(test_torn),
+      cmocka_unit_test(test_survived),
+      cmocka_unit_test(test_cannot_open),
+      cmocka_unit_test(test_fails_for_good),
+      cmocka_unit_test(test_full_disk),
+      cmocka_unit_test(test_close_at_any_moment),
       cmocka_unit_test(test_checkpoint),
+      cmocka_unit_test(test_flips_in_another_gpu),
+      cmocka_unit_test(test_another_gpu_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

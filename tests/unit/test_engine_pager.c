@@ -18,16 +18,19 @@ struct shape {
   const char *name;
   uint32_t vram, ram, slots;
   bool fixed_homes, write_through, ahead;
+  uint32_t peer;
 };
 
 static const struct shape shapes[] = {
-    {"all in RAM", 8, PAGES, 0, false, false, true},
-    {"tiny VRAM", 1, PAGES, 0, false, false, false},
-    {"write-through", 6, PAGES, 0, false, true, true},
-    {"RAM is tight", 7, 11, PAGES, false, false, true},
-    {"RAM is tight, write-through", 7, 11, PAGES, false, true, false},
-    {"fixed homes", 7, PAGES / 2 + 2, PAGES, true, false, true},
-    {"no RAM", 7, 0, PAGES, false, false, true},
+    {"all in RAM", 8, PAGES, 0, false, false, true, 0},
+    {"tiny VRAM", 1, PAGES, 0, false, false, false, 0},
+    {"write-through", 6, PAGES, 0, false, true, true, 0},
+    {"RAM is tight", 7, 11, PAGES, false, false, true, 0},
+    {"RAM is tight, write-through", 7, 11, PAGES, false, true, false, 0},
+    {"fixed homes", 7, PAGES / 2 + 2, PAGES, true, false, true, 0},
+    {"no RAM", 7, 0, PAGES, false, false, true, 0},
+    {"a part in another GPU", 7, PAGES, 0, false, false, true, 13},
+    {"all in another GPU", 7, PAGES, 0, false, true, true, PAGES},
 };
 
 struct trial {
@@ -104,6 +107,7 @@ static void open_trial(struct trial *t, const struct emuv_policy_ops *policy)
                                 .bounce_frames = BOUNCE,
                                 .nvme_slots = s->slots,
                                 .disk_path = s->slots ? folder ? folder : "/tmp" : NULL,
+                                .peer_bytes = (uint64_t)s->peer * PAGE,
                                 .verify = EMUV_VERIFY_FULL,
                                 .threads = 1,
                                 .up = link,
@@ -171,6 +175,8 @@ static void check(struct trial *t)
   assert_int_equal(s.down_bytes, c->down * PAGE);
   assert_int_equal(s.disk_read_bytes, c->nvme_read * PAGE);
   assert_int_equal(s.disk_write_bytes, c->nvme_write * PAGE);
+  assert_true(t->shape->peer < PAGES ? s.peer_up_bytes < s.up_bytes : s.peer_up_bytes == s.up_bytes);
+  assert_int_equal(s.peer_up_bytes != 0 && s.peer_down_bytes != 0, t->shape->peer != 0);
   must(t, emuv_engine_audit(t->engine, &t->pager, &copies, &t->err));
   while (emuv_engine_damage(t->engine, &d, 1))
     print_error("%s, %s: page %u version %u kernel %llu offset %llu: %s\n", t->shape->name, t->pager.env.policy->name,
@@ -227,13 +233,18 @@ static void test_no_ram(void **state)
   run_shape(&shapes[6]);
 }
 
+static void test_another_gpu(void **state)
+{
+  (void)state;
+  run_shape(&shapes[7]);
+  run_shape(&shapes[8]);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ram_holds_all),
-      cmocka_unit_test(test_ram_is_tight),
-      cmocka_unit_test(test_fixed_homes),
-      cmocka_unit_test(test_no_ram),
+      cmocka_unit_test(test_ram_holds_all), cmocka_unit_test(test_ram_is_tight), cmocka_unit_test(test_fixed_homes),
+      cmocka_unit_test(test_no_ram),        cmocka_unit_test(test_another_gpu),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,7 +110,7 @@ static void bad_presets_say_where(void **state)
   assert_bad_yaml("layer: 3\n", "model.", 1, 1, "unknown key \"layer\"", "did you mean \"layers\"?");
   assert_bad_yaml("vram: [1GiB, 2GiB]\n", "hw.", 1, 7, "hw.vram takes one value, not a list", "");
   assert_bad_yaml("gpu: x\npreset: other\n", "hw.", 2, 1, "a preset cannot name another preset", "");
-  assert_bad_yaml("sweep: []\n", "hw.", 1, 1, "unknown key \"sweep\"", "`emuv-sim --schema` prints every key");
+  assert_bad_yaml("variants: []\n", "hw.", 1, 1, "unknown key \"variants\"", "`emuv-sim --schema` prints every key");
   assert_bad_yaml("", "hw.", 1, 1, "the file is empty", "write lines such as `vram: 24GiB`");
   assert_bad_yaml("h2d: 4KiB\n", "hw.", 1, 6, "hw.h2d: \"4KiB\": unknown unit \"KiB\" of a rate",
                   "write e.g. 25GB/s or 24GiB/s");

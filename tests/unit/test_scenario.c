@@ -274,8 +274,8 @@ static void canonical_text_holds_every_hashed_key(void **state)
   const struct emuv_option *table = emuv_config_options(&n);
   struct emuv_config c;
   assert_int_equal(emuv_config_defaults(&c, NULL), 0);
-  struct emuv_curve *curves[] = {&c.hw.h2d,        &c.hw.d2h,         &c.hw.nvme_read,
-                                 &c.hw.nvme_write, &c.hw.h2d_batched, &c.hw.d2h_batched};
+  struct emuv_curve *curves[] = {&c.hw.h2d,         &c.hw.d2h,         &c.hw.nvme_read, &c.hw.nvme_write,
+                                 &c.hw.h2d_batched, &c.hw.d2h_batched, &c.hw.peer};
   for (size_t k = 0; k < sizeof curves / sizeof *curves; k++)
     for (curves[k]->n = 0; curves[k]->n < EMUV_CURVE_POINTS; curves[k]->n++) {
       curves[k]->point[curves[k]->n].bytes = (UINT64_C(1) << 61) + curves[k]->n;
@@ -283,6 +283,7 @@ static void canonical_text_holds_every_hashed_key(void **state)
     }
   strcpy(c.unknown_access, "read-write"); /* added later: hashed when it is not the default */
   strcpy(c.plans, "paging");
+  c.peer = 1;
   c.hw.kernel_gap = c.hw.kernel_min = c.hw.kernel_host = c.hw.page_host = 1.2345678901234567e-300;
   char *text = malloc(size);
   size_t used = emuv_config_text(&c, text, size);

@@ -47,6 +47,56 @@ static void check(double value, double expected)
   if (value < expected * (1 - 1e-12) || value > expected * (1 + 1e-12)) fail_msg("%f, %f expected", value, expected);
 }
 
+/* Frames of both kinds alternate, each memory's frames are used once and without holes. */
+static void test_another_gpu_layout(void **unused)
+{
+  static const uint32_t frames[] = {1, 2, 7, 100, 1000}, peers[] = {1, 3, 8, 60, 999, 5000};
+  const uint64_t page = 4 << 20; /* a grain is 4 pages */
+  (void)unused;
+  for (size_t f = 0; f < sizeof frames / sizeof *frames; f++)
+    for (size_t k = 0; k < sizeof peers / sizeof *peers; k++) {
+      struct emuv_peer_layout l = emuv_peer_layout(frames[f], peers[k] * page, page);
+      uint8_t used[2][6000] = {{0}};
+      uint32_t n = 0;
+      for (uint32_t i = 0; i < frames[f] + 10; i++) {
+        bool peer = emuv_peer_holds(&l, i);
+        uint32_t place = emuv_peer_place(&l, i);
+        assert_true(place < (peer ? emuv_peer_frames(&l) : emuv_peer_host_frames(&l) + 10));
+        assert_int_equal(used[peer][place]++, 0);
+        n += peer;
+        if (l.n_grains && i < frames[f])
+          assert_true(emuv_peer_before(&l, i / l.grain + 1) <= (uint64_t)(i / l.grain + 1) * l.peer / l.n_grains);
+      }
+      assert_true(n <= peers[k] && emuv_peer_frames(&l) <= peers[k]);
+      assert_true(n + 4 > (peers[k] < frames[f] ? peers[k] : frames[f]));
+    }
+  struct emuv_peer_layout none = emuv_peer_layout(10, 100, page);
+  assert_false(emuv_peer_holds(&none, 0));
+  assert_int_equal(emuv_peer_place(&none, 7), 7);
+}
+
+/* Half of the frames at 10 bytes per ns on a link of their own: both links work at the same time. */
+static void test_another_gpu_has_its_own_link(void **unused)
+{
+  (void)unused;
+  struct emuv_tier t = tier();
+  struct emuv_move moves[8];
+  struct emuv_err err = {0};
+  double done = -1;
+  t.env.peer = (struct emuv_peer_layout){.n_frames = 8, .grain = 2, .n_grains = 4, .peer = 2};
+  t.env.peer_curve = (struct emuv_curve){.n = 1, .point = {{1000, 1e10}}};
+  for (uint32_t i = 0; i < 8; i++) moves[i] = (struct emuv_move){.page = i, .upper = i, .lower = i};
+  assert_int_equal(t.ops->read(&t, moves, 8, 0, &done, &err), 0);
+  check(done, 4000);
+  check(t.peer_read.busy_ns, 400);
+  assert_int_equal(t.peer_read.bytes, 4 * PAGE);
+  assert_int_equal(t.read.bytes, 4 * PAGE);
+  assert_int_equal(t.peer_read.requests, 2); /* neighbours are one */
+  assert_int_equal(t.ops->write(&t, moves + 2, 2, 0, &done, &err), 0);
+  check(done, 200);
+  assert_int_equal(t.peer_write.bytes, 2 * PAGE);
+}
+
 static void test_requests_queue(void **unused)
 {
   (void)unused;
@@ -257,6 +307,8 @@ static void test_null_takes_no_time(void **unused)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_another_gpu_layout),
+      cmocka_unit_test(test_another_gpu_has_its_own_link),
       cmocka_unit_test(test_requests_queue),
       cmocka_unit_test(test_latency_does_not_occupy),
       cmocka_unit_test(test_neighbours_are_merged),
