@@ -90,9 +90,10 @@ has err 'ends early'
 clean 1
 
 # Places for the disk.
+fresh
 status 1 host --nvme none/none:4MiB --ram 512KiB
 has err none/none
-clean 0
+[ ! -e r.sqlite ] || fail 'a database, though nothing could run'
 status 1 host --nvme disk:4MiB --ram 512KiB --inject nvme-open:once
 clean 0
 for fault in nvme-direct nvme-uring; do
