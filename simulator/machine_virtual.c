@@ -111,6 +111,10 @@ static void submit_idle(struct emuv_machine_virtual *v)
 {
   struct emuv_channel *down = &v->machine.ram.write;
   uint64_t gathered = down->gathered_bytes;
+  if (!gathered) {
+    submit(v);
+    return;
+  }
   double batch_ns = BATCH_BYTES / emuv_curve_rate(&v->run->config->hw.d2h, BATCH_BYTES) * 1e9;
   submit(v);
   if (down->free_ns - v->host.now_ns > batch_ns) down->gathered_bytes = gathered;
