@@ -4,7 +4,7 @@
 #include "runtime/replay/calibrate_internal.h"
 
 static const double KERNEL_NS = 20000, SHORT_NS = 3000;
-static const uint64_t FAULT_BYTES = UINT64_C(2) << 20, SMALL_BYTES = 4096, WIDE_BYTES = UINT64_C(256) << 10,
+static const uint64_t FAULT_BYTES = UINT64_C(2) << 20, SMALL_BYTES = 4096, WIDE_BYTES = UINT64_C(4) << 20,
                       BUSY_BYTES = UINT64_C(4) << 20;
 static const uint64_t MAP_PAGES[EMUV_CALIBRATION_MAPS] = {UINT64_C(2) << 20, UINT64_C(16) << 20, UINT64_C(64) << 20};
 enum { N_LAUNCHES = 100, N_FAULTS = 20, MAP_FRAMES = 4, MAP_ROUNDS = 4, N_BUSY = 64 };
@@ -45,11 +45,11 @@ static int gap_between(struct emuv_rig *rig, uint64_t first, uint64_t last, doub
 }
 
 /* Kernels that all wait for a piece of disk work, which nobody does, until the last one is submitted: so the host's
- * pace does not count. touch NULL: they touch nothing. copies: so many are on the link meanwhile. waits: each kernel is
- * to come after the first of them, which is done by then. */
+ * pace does not count. touch.bytes 0: they touch nothing. copies: so many are on the link meanwhile. waits: each kernel
+ * is to come after the first of them, which is done by then. */
 struct queued {
   struct emuv_rig *rig;
-  const struct emuv_touch *touch;
+  struct emuv_touch touch;
   double duration_ns;
   uint32_t copies;
   uint64_t copy_bytes;
@@ -68,19 +68,32 @@ static int queue_copies(const struct queued *q, const struct emuv_after *gate, u
   return rc;
 }
 
+/* Kernel i; where it reads much, not what the last ones have left in the caches. */
+static int queue_kernel(const struct queued *q, uint32_t i, const struct emuv_after *after, uint64_t *seq,
+                        struct emuv_err *err)
+{
+  struct emuv_touch touch = q->touch;
+  const uint64_t parts = q->rig->page_bytes / (touch.bytes ? touch.bytes : 1);
+  if (touch.bytes > SMALL_BYTES) {
+    touch.page = touch.frame = i % EMUV_CALIBRATE_FRAMES;
+    touch.offset = i / EMUV_CALIBRATE_FRAMES % parts * touch.bytes;
+  }
+  const struct emuv_kernel kernel = {.touch = &touch, .n_touches = touch.bytes ? 1 : 0, .duration_ns = q->duration_ns};
+  return launch(q->rig, &kernel, after, seq, err);
+}
+
 /* Numbers of the first and the last kernel, and of the last copy. */
 static int queue_kernels(const struct queued *q, uint64_t *first, uint64_t *last, uint64_t *copy, struct emuv_err *err)
 {
-  const struct emuv_kernel kernel = {.touch = q->touch, .n_touches = q->touch ? 1 : 0, .duration_ns = q->duration_ns};
   const uint64_t disk = ++q->rig->disk_seq;
   uint64_t first_copy = 0;
   struct emuv_after after = {.seq = {[EMUV_STREAM_DISK_READ] = disk}};
   *copy = 0;
   int rc = queue_copies(q, &after, &first_copy, copy, err);
   after.seq[EMUV_STREAM_UP] = q->waits ? first_copy : 0;
-  if (rc == 0) rc = launch(q->rig, &kernel, &after, first, err);
+  if (rc == 0) rc = queue_kernel(q, 0, &after, first, err);
   after.seq[EMUV_STREAM_DISK_READ] = 0;
-  for (uint32_t i = 1; rc == 0 && i < N_LAUNCHES; i++) rc = launch(q->rig, &kernel, &after, last, err);
+  for (uint32_t i = 1; rc == 0 && i < N_LAUNCHES; i++) rc = queue_kernel(q, i, &after, last, err);
   q->rig->ops->disk_done(q->rig->device, EMUV_STREAM_DISK_READ, disk);
   return rc;
 }
@@ -190,11 +203,10 @@ static void subtract(struct emuv_figure *f, double value)
   f->value = f->value > value ? f->value - value : 0;
 }
 
-/* Kernels with next to nothing to do; those that read a little more than one block does; waits that are over; a busy
+/* Kernels with next to nothing to do; those of many blocks, as a slice needs; waits that are over; a busy
  * link. */
 static int measure_kernels(struct emuv_rig *rig, struct emuv_calibration *c, struct emuv_err *err)
 {
-  struct emuv_touch touch = {.flags = EMUV_TOUCH_READ, .bytes = SMALL_BYTES};
   struct queued q = {.rig = rig, .duration_ns = KERNEL_NS, .copy_bytes = at_most(BUSY_BYTES, rig)};
   struct emuv_figure plain = {.n = 0};
   int rc = emuv_calibrate_repeat(measure_gap, &q, &c->launch, err);
@@ -208,9 +220,9 @@ static int measure_kernels(struct emuv_rig *rig, struct emuv_calibration *c, str
   if (rc == 0) rc = emuv_calibrate_repeat(measure_gap, &q, &c->busy, err);
   subtract(&c->wait, plain.value);
   subtract(&c->busy, plain.value);
-  q = (struct queued){.rig = rig, .touch = &touch};
+  q = (struct queued){.rig = rig, .touch = {.flags = EMUV_TOUCH_READ, .bytes = SMALL_BYTES}};
   if (rc == 0) rc = emuv_calibrate_repeat(measure_period, &q, &c->shortest, err);
-  touch.bytes = at_most(WIDE_BYTES, rig);
+  q.touch.bytes = at_most(WIDE_BYTES, rig);
   if (rc == 0) rc = emuv_calibrate_repeat(measure_period, &q, &c->wide, err);
   return rc;
 }

@@ -226,7 +226,7 @@ static void put_measured(struct preset *p, const struct emuv_calibration *c)
   put_rate(p, "duplex_rate", &c->duplex, "both directions at once");
   put_rate(p, "zero_copy_rate", &c->zero_copy, "a kernel reads pinned host memory in place");
   put_time(p, "kernel_min", &c->shortest, "from start to start of queued kernels with nothing to do");
-  put_time(p, "kernel_wide", &c->wide, "what they take beyond that if they read 256 KiB, without its bytes");
+  put_time(p, "kernel_wide", &c->wide, "what they take beyond that if they read 4 MiB, without its bytes");
   put_rate(p, "kernel_write_rate", &c->writing, "a kernel reads pages and writes them whole, both counted");
   put_time(p, "kernel_wait", &c->wait, "between kernels, where each waits for a copy that is done");
   put_time(p, "kernel_busy", &c->busy, "between kernels, while copies to the device are on the link");
