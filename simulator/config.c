@@ -59,6 +59,7 @@ static const char *const *pattern_names(void)
 #define LABEL(k, f, d, flags, h) {k, EMUV_OPTION_STRING, EMUV_OPTION_NO_HASH | (flags), AT(f), d, 0, 0, NULL, h}
 #define NAME(k, f, d, n, h) {k, EMUV_OPTION_NAME, 0, AT(f), d, 0, 0, n, h}
 #define CURVE(k, f, h) {k, EMUV_OPTION_CURVE, 0, AT(f), "", 0, 0, NULL, h}
+#define ADDED_RATE(k, f, h) {k, EMUV_OPTION_RATE, EMUV_OPTION_ADDED, AT(f), "0B/s", 0, 1e18, NULL, h}
 #define ADDED_TIME(k, f, h) {k, EMUV_OPTION_TIME, EMUV_OPTION_ADDED, AT(f), "0ns", 0, 1e9, NULL, h}
 #define ADDED_CURVE(k, f, h) {k, EMUV_OPTION_CURVE, EMUV_OPTION_ADDED, AT(f), "", 0, 0, NULL, h}
 // clang-format on
@@ -114,8 +115,16 @@ static const struct emuv_option options[] = {
     TIME("hw.fault", hw.fault, "10us", 1e9, "host cost of one batch of demand faults, software pager"),
     ADDED_TIME("hw.kernel_gap", hw.kernel_gap, "GPU time lost between two kernels of a pager that runs one per slice"),
     ADDED_TIME("hw.kernel_min", hw.kernel_min, "shortest time that such a kernel takes"),
+    ADDED_TIME("hw.kernel_wide", hw.kernel_wide,
+               "what it takes beyond that when it touches more than 32 KiB or 8 pages"),
+    ADDED_RATE("hw.kernel_write_rate", hw.kernel_write_rate,
+               "where it reads and writes pages, both counted (0: as it reads)"),
+    ADDED_TIME("hw.kernel_wait", hw.kernel_wait, "GPU time lost where it was submitted with a wait for copies"),
+    ADDED_TIME("hw.kernel_busy", hw.kernel_busy, "GPU time lost by it while copies to the device are on the link"),
     ADDED_TIME("hw.kernel_host", hw.kernel_host, "host time to submit such a kernel"),
     ADDED_TIME("hw.page_host", hw.page_host, "host time for each page that such a kernel uses"),
+    ADDED_TIME("hw.copy_host", hw.copy_host, "host time to submit a batch of copies"),
+    ADDED_TIME("hw.piece_host", hw.piece_host, "host time for each piece of it (pages that adjoin are one)"),
     TIME("hw.um_fault_batch", hw.um_fault_batch, "35us", 1e9, "unified memory: cost of one fault batch"),
     BYTES("hw.um_batch_bytes", hw.um_batch_bytes, "2MiB", 4 * KiB, GiB,
           "unified memory: bytes that one fault batch brings on a sequential scan"),

@@ -31,9 +31,14 @@ struct emuv_hardware {
   double copy_sync;              /* fixed cost of one synchronous copy (copy + stream synchronise, small), ns */
   double fault;                  /* software pager: host cost of handling one demand fault batch, ns */
   double kernel_gap, kernel_min; /* emuv-replay's kernels, one per slice: time lost between two, shortest one; ns */
-  double kernel_host, page_host; /* host time to submit one, and for each page that it uses; ns */
-  double um_fault_batch;         /* unified memory: one fault batch, ns */
-  uint64_t um_batch_bytes;       /* unified memory: bytes that one fault batch brings on a sequential scan */
+  double kernel_wide;            /* what one takes beyond the shortest if it reads more than one block can; ns */
+  double kernel_write_rate;      /* bytes that it reads and writes per second where it writes pages; 0: as it reads */
+  double kernel_wait; /* GPU time lost where one was submitted with a wait for a copy that is done by then; ns */
+  double kernel_busy; /* GPU time that one loses while the link up is busy; ns */
+  double kernel_host, page_host;           /* host time to submit one, and for each page that it uses; ns */
+  double copy_host, piece_host;            /* host time to submit a batch of copies, and for each piece of it; ns */
+  double um_fault_batch;                   /* unified memory: one fault batch, ns */
+  uint64_t um_batch_bytes;                 /* unified memory: bytes that one fault batch brings on a sequential scan */
   struct emuv_curve nvme_read, nvme_write; /* by request size at the queue depth that the pager uses */
   double nvme_latency;                     /* one request, ns */
   double power_idle, power_busy;           /* board power, watts; 0 = no power model */

@@ -23,7 +23,7 @@ static const char columns[] =
 #undef MCOLUMN
 #define PAIR(name) ", p." #name " AS predicted_" #name ", m." #name " AS measured_" #name
     "m.repetition AS repetition, p.plan AS predicted_plan, m.plan AS measured_plan, p.total_s AS predicted_total_s, "
-    "m.total_s AS measured_total_s" COUNTS(PAIR);
+    "m.total_s AS measured_total_s" COUNTS(PAIR) ", m.remark AS remark";
 
 static const char pairs[] = " WHERE p.kind = 'sim' AND p.repetition = 0 AND m.kind <> 'sim'";
 static const char order[] =
@@ -44,7 +44,8 @@ enum {
   FIRST_COUNT,
 #define TWO(name) PREDICTED_##name, MEASURED_##name,
   BEFORE_COUNTS = FIRST_COUNT - 1,
-  COUNTS(TWO) N_COLUMNS
+  COUNTS(TWO) REMARK,
+  N_COLUMNS
 };
 
 struct fidelity {
@@ -55,6 +56,7 @@ struct fidelity {
   double *errors; /* shares, absolute */
   size_t n_errors;
   long rows, equal, failed; /* failed: a prediction or a measurement is missing */
+  long drifted;             /* the disk's speed was not the calibrated one */
   double largest;           /* with its sign */
 };
 
@@ -87,13 +89,19 @@ static const char *counts_text(sqlite3_stmt *s, char *text, size_t size)
   size_t used = 0;
   text[0] = '\0';
   if (!both_known(s)) return text;
-  for (int at = FIRST_COUNT; at < N_COLUMNS; at += 2) {
+  for (int at = FIRST_COUNT; at < REMARK; at += 2) {
     if (strcmp(emuv_rows_text(s, at), emuv_rows_text(s, at + 1)) == 0) continue;
     const char *name = sqlite3_column_name(s, at) + strlen("predicted_");
     if (used < size) used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", name);
   }
   if (!used) (void)snprintf(text, size, "equal");
   return text;
+}
+
+/* emuv-replay has found the disk slower or faster than calibrated, or changing (runtime/replay/disk_watch.h). */
+static bool disk_drifted(sqlite3_stmt *s)
+{
+  return strstr(emuv_rows_text(s, REMARK), "disk: ") != NULL;
 }
 
 static int keep_error(struct fidelity *f, double error, struct emuv_err *err)
@@ -112,6 +120,7 @@ static int count_row(struct fidelity *f, const char *counts, struct emuv_err *er
 {
   f->rows++;
   f->equal += strcmp(counts, "equal") == 0;
+  f->drifted += disk_drifted(f->s);
   if (both_known(f->s)) return keep_error(f, error_of(f->s), err);
   f->failed++;
   return 0;
@@ -170,7 +179,7 @@ static int walk(struct fidelity *f, struct emuv_err *err)
     emuv_compare_cells(f->s, shown, n, &f->table);
     bool known = both_known(f->s);
     emuv_table_cell(&f->table, "%s", emuv_compare_number(known, "%+.2f%%", known ? 100 * error_of(f->s) : 0, text));
-    emuv_table_cell(&f->table, "%s", counts);
+    emuv_table_cell(&f->table, "%s%s", counts, disk_drifted(f->s) ? " *" : "");
   }
   return rc;
 }
@@ -195,14 +204,18 @@ static void summarise(const struct fidelity *f, double middle, FILE *out)
   fprintf(out, "%ld rows predicted and measured: error of the time %.2f%% in the median, %+.2f%% at most; ", f->rows,
           100 * middle, 100 * f->largest);
   fprintf(out, "faults, hits and bytes equal in %ld\n", f->equal);
+  if (f->drifted)
+    fprintf(out, "%ld rows (*) on a disk whose speed was not the calibrated one, or changed: column remark\n",
+            f->drifted);
   if (f->failed) fprintf(out, "%ld rows without a predicted or a measured time\n", f->failed);
 }
 
 static int print_json(const struct fidelity *f, double middle, struct emuv_err *err)
 {
-  json_t *all = json_pack("{s:O, s:{s:i, s:i, s:i, s:f, s:f}}", "rows", f->lines, "summary", "rows", (int)f->rows,
-                          "equal_counts", (int)f->equal, "without_time", (int)f->failed, "median_error_percent",
-                          100 * middle, "largest_error_percent", 100 * f->largest);
+  json_t *all =
+      json_pack("{s:O, s:{s:i, s:i, s:i, s:i, s:f, s:f}}", "rows", f->lines, "summary", "rows", (int)f->rows,
+                "equal_counts", (int)f->equal, "without_time", (int)f->failed, "disk_drifted", (int)f->drifted,
+                "median_error_percent", 100 * middle, "largest_error_percent", 100 * f->largest);
   if (!all) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for rows");
   json_dumpf(all, stdout, JSON_INDENT(1));
   putchar('\n');

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { STAGED_BATCH_BYTES = 4 << 20 }; /* the engine submits so much at once (engine.c) */
+
 /* `machine` is the first member. */
 static struct emuv_machine_virtual *self(struct emuv_machine *machine)
 {
@@ -15,7 +17,8 @@ static void open_tiers(struct emuv_machine_virtual *v)
   const struct emuv_machine_run *run = v->run;
   const struct emuv_hardware *hw = &run->config->hw;
   const struct emuv_tier_ops *model = emuv_tier_find("model");
-  v->machine.ram = (struct emuv_tier){.ops = model, .schedule = v->link, .staging = v->staging};
+  v->machine.ram = (struct emuv_tier){
+      .ops = model, .schedule = v->link, .staging = v->staging, .host = &v->host, .frames = v->kernels.frame};
   v->machine.ram.env = (struct emuv_tier_env){.page_bytes = run->page_bytes,
                                               .coalesce_bytes = run->coalesce_bytes,
                                               .read = hw->h2d,
@@ -23,6 +26,7 @@ static void open_tiers(struct emuv_machine_virtual *v)
                                               .read_batched = hw->h2d_batched,
                                               .write_batched = hw->d2h_batched,
                                               .batch_bytes = emuv_tier_batch_bytes(run->vram_frames * run->page_bytes),
+                                              .staged_batch_bytes = STAGED_BATCH_BYTES,
                                               .peer = run->peer,
                                               .peer_curve = hw->peer,
                                               .duplex_rate = hw->duplex_rate};
@@ -41,6 +45,7 @@ static void virtual_close(struct emuv_machine *machine)
   free(v->link);
   free(v->disk);
   free(v->staging);
+  emuv_kernels_free(&v->kernels);
   emuv_machine_virtual_init(v);
 }
 
@@ -51,8 +56,14 @@ static int open_disk(struct emuv_machine_virtual *v, struct emuv_err *err)
   v->disk = calloc(1, sizeof *v->disk);
   v->staging = calloc(v->run->program->n_pages + 1, 1);
   if (v->link && v->disk && v->staging) return 0;
-  virtual_close(&v->machine);
   return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for %u pages", v->run->program->n_pages);
+}
+
+static int open_kernels(struct emuv_machine_virtual *v, struct emuv_err *err)
+{
+  const struct emuv_hardware *hw = &v->run->config->hw;
+  bool replayed = hw->kernel_min > 0 || hw->kernel_wait > 0 || hw->copy_host > 0 || hw->piece_host > 0;
+  return replayed ? emuv_kernels_init(&v->kernels, v->run, err) : 0;
 }
 
 static int virtual_open(struct emuv_machine *machine, const struct emuv_machine_run *run, struct emuv_err *err)
@@ -60,8 +71,13 @@ static int virtual_open(struct emuv_machine *machine, const struct emuv_machine_
   struct emuv_machine_virtual *v = self(machine);
   v->run = run;
   emuv_timeline_init(&v->t, run->config);
+  v->host = (struct emuv_tier_host){.batch_ns = run->config->hw.copy_host, .piece_ns = run->config->hw.piece_host};
   int rc = open_disk(v, err);
-  if (!rc) open_tiers(v);
+  if (!rc) rc = open_kernels(v, err);
+  if (rc)
+    virtual_close(machine);
+  else
+    open_tiers(v);
   return rc;
 }
 
@@ -89,7 +105,30 @@ static double disk_busy_ns(const struct emuv_machine_virtual *v)
 /* Copies asked for from now on are another batch: those before have been submitted, so that nothing waits for them. */
 static void submit(struct emuv_machine_virtual *v)
 {
-  v->machine.ram.read.gathered_bytes = v->machine.ram.staged.gathered_bytes = v->machine.ram.write.gathered_bytes = 0;
+  struct emuv_tier *ram = &v->machine.ram;
+  ram->read.gathered_bytes = ram->staged.gathered_bytes = ram->write.gathered_bytes = 0;
+  ram->peer_read.gathered_bytes = ram->peer_write.gathered_bytes = 0;
+}
+
+/* Between slices: what leaves is gathered on while its link has a batch to do anyway; what comes has another gate. */
+static void submit_idle(struct emuv_machine_virtual *v)
+{
+  struct emuv_channel *down = &v->machine.ram.write;
+  uint64_t gathered = down->gathered_bytes;
+  if (!gathered) {
+    submit(v);
+    return;
+  }
+  uint64_t batch = v->machine.ram.env.batch_bytes;
+  double batch_ns = (double)batch / emuv_curve_rate(&v->run->config->hw.d2h, batch) * 1e9;
+  submit(v);
+  if (down->free_ns - v->host.now_ns > batch_ns) down->gathered_bytes = gathered;
+}
+
+/* The host goes on when a launch is issued, or when it has submitted what came before. */
+static void host_reaches(struct emuv_machine_virtual *v)
+{
+  if (v->t.issue_ns > v->host.now_ns) v->host.now_ns = v->t.issue_ns;
 }
 
 static int virtual_step_begin(struct emuv_machine *machine, size_t step, struct emuv_err *err)
@@ -124,8 +163,10 @@ static int virtual_reach(struct emuv_machine *machine, uint32_t slice, double *s
 {
   struct emuv_machine_virtual *v = self(machine);
   (void)err;
-  submit(v);
+  submit_idle(v);
   if (v->run->program->slices[slice].opens_op) emuv_timeline_issue(&v->t, op_of(v, slice));
+  host_reaches(v);
+  v->t.issue_ns = v->host.now_ns;
   *start_ns = v->t.gpu_ns > v->t.issue_ns ? v->t.gpu_ns : v->t.issue_ns;
   machine->issued_ns = v->t.issue_ns;
   return 0;
@@ -138,52 +179,36 @@ static double fault_cost(const struct emuv_machine_run *run, uint32_t faults)
   return run->fault_ns * (double)(batch ? (bytes + batch - 1) / batch : 1);
 }
 
-/* The host needs a while for each part, beside what the launch took when it was recorded. */
+/* The host needs a while for each part and its copies, beside what the launch took when it was recorded. */
 static void issue_part(struct emuv_machine_virtual *v, const struct emuv_part *part)
 {
   const struct emuv_hardware *hw = &v->run->config->hw;
-  double host = hw->kernel_host + hw->page_host * part->n_refs;
-  if (host <= 0) return;
-  if (v->t.issue_ns > v->submitted_ns) v->submitted_ns = v->t.issue_ns;
-  v->submitted_ns += host;
-  v->t.issue_ns = v->submitted_ns;
+  v->host.now_ns += hw->kernel_host + hw->page_host * part->n_refs;
+  v->t.issue_ns = v->host.now_ns;
 }
 
-/* Pages of a part that it writes. */
-static uint32_t written_pages(const struct emuv_machine_virtual *v, const struct emuv_part *part)
-{
-  const struct emuv_program *p = v->run->program;
-  const struct emuv_slice *s = &p->slices[part->slice];
-  uint32_t skip = part->first_ref, left = part->n_refs, written = 0;
-  for (uint32_t i = 0; i < s->n_runs && left; i++) {
-    const struct emuv_page_run *run = &p->runs[s->first_run + i];
-    uint32_t from = skip < run->n ? skip : run->n, n = run->n - from < left ? run->n - from : left;
-    skip -= from;
-    left -= n;
-    if (run->flags & EMUV_RUN_WRITE) written += n;
-  }
-  return written;
-}
-
-/* What the kernel of a replay takes at least: it reads its recorded volume, reads pages whole that have just come, and
- * writes pages whole, since their contents tell the version (engine.h). 0 where the hardware is not calibrated. */
-static double replayed_ns(const struct emuv_machine_virtual *v, const struct emuv_op *op, const struct emuv_part *part,
-                          uint32_t faults)
+/* What the kernel of a replay takes at least (kernels.h), and what it loses by copies. 0 where the hardware is not
+ * calibrated. */
+static double part_ns(const struct emuv_machine_virtual *v, const struct emuv_op *op, const struct emuv_part *part,
+                      const struct emuv_touched *touched)
 {
   const struct emuv_hardware *hw = &v->run->config->hw;
-  double rate = hw->vram_rate * hw->vram_efficiency, page = (double)v->run->page_bytes;
-  if (hw->kernel_min <= 0 || rate <= 0) return hw->kernel_min;
-  double whole = page * (2.0 * written_pages(v, part) + faults), volume = op->bytes * part->share;
-  if (volume > page * part->n_refs) volume = page * part->n_refs;
-  return hw->kernel_min + (whole > volume ? whole : volume) / rate * 1e9;
+  double kernel = emuv_timeline_kernel_ns(v->run->config, op) * part->share, least = hw->kernel_min;
+  double rate = hw->vram_rate * hw->vram_efficiency, writing = hw->kernel_write_rate > 0 ? hw->kernel_write_rate : rate;
+  if (least > 0 && rate > 0)
+    least += (touched->wide ? hw->kernel_wide : 0) + (touched->bytes / rate + touched->written_bytes / writing) * 1e9;
+  return (kernel > least ? kernel : least) + hw->kernel_gap;
 }
 
-static double part_ns(const struct emuv_machine_virtual *v, const struct emuv_op *op, const struct emuv_part *part,
-                      uint32_t faults)
+/* What a kernel loses by copies that it need not wait for any more (it waits for those of its own faults anyhow), and
+ * by others that are on the link. */
+static double lost_ns(const struct emuv_machine_virtual *v, const struct emuv_touched *touched, uint32_t faults)
 {
-  double kernel = emuv_timeline_kernel_ns(v->run->config, op) * part->share;
-  double least = replayed_ns(v, op, part, faults);
-  return (kernel > least ? kernel : least) + v->run->config->hw.kernel_gap;
+  const struct emuv_hardware *hw = &v->run->config->hw;
+  const struct emuv_tier *ram = &v->machine.ram;
+  double start_ns = v->t.gpu_ns > v->t.issue_ns ? v->t.gpu_ns : v->t.issue_ns;
+  bool busy = !faults && (ram->read.free_ns > start_ns || ram->staged.free_ns > start_ns);
+  return (faults ? 0 : touched->n_waits * hw->kernel_wait) + (busy ? hw->kernel_busy : 0);
 }
 
 static int virtual_run(struct emuv_machine *machine, const struct emuv_part *part,
@@ -192,10 +217,12 @@ static int virtual_run(struct emuv_machine *machine, const struct emuv_part *par
   struct emuv_machine_virtual *v = self(machine);
   const struct emuv_op *op = op_of(v, part->slice);
   (void)err;
-  submit(v);
+  struct emuv_touched touched = {0};
+  if (outcome->faults) submit(v);
+  if (v->kernels.frame) emuv_kernels_touch(&v->kernels, part, op->bytes, v->host.now_ns, &touched);
   issue_part(v, part);
   double ready = outcome->ready_ns + fault_cost(v->run, outcome->faults);
-  double kernel = part_ns(v, op, part, outcome->faults);
+  double kernel = part_ns(v, op, part, &touched) + lost_ns(v, &touched, outcome->faults);
   emuv_timeline_run(&v->t, ready, outcome->waits_for_nvme, kernel, 0);
   if (part->closes) emuv_timeline_finish(&v->t, op);
   *end_ns = v->t.gpu_ns;

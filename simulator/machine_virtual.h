@@ -5,6 +5,7 @@
 #define EMUV_SIMULATOR_MACHINE_VIRTUAL_H
 
 #include "runtime/tier/schedule.h"
+#include "simulator/kernels.h"
 #include "simulator/machine.h"
 #include "simulator/timeline.h"
 
@@ -14,7 +15,8 @@ struct emuv_machine_virtual {
   struct emuv_timeline t;
   struct emuv_schedule *link, *disk; /* with a disk */
   uint8_t *staging;                  /* per page, with a disk: it has come from the disk and is to go up */
-  double submitted_ns;               /* when the host has submitted the last part */
+  struct emuv_tier_host host;        /* now_ns: when it has submitted what it was asked for */
+  struct emuv_kernels kernels;       /* calibrated hardware alone */
   double link_start_ns, disk_start_ns, peer_start_ns; /* time for which they had worked when the timed part began */
   uint64_t peer_read_start, peer_write_start;         /* bytes by then */
 };

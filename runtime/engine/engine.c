@@ -241,6 +241,16 @@ void emuv_engine_stats(struct emuv_engine *e, struct emuv_engine_stats *stats)
   snprintf(stats->remark + used, sizeof stats->remark - used, "%s%s", used ? "; " : "", stats->disk.remark);
 }
 
+struct emuv_device *emuv_engine_device(struct emuv_engine *e)
+{
+  return e->device;
+}
+
+void *emuv_engine_memory(struct emuv_engine *e, uint32_t frame)
+{
+  return emuv_engine_ram(e, frame);
+}
+
 void emuv_engine_gate(struct emuv_engine *e, uint64_t seq)
 {
   e->gate = seq;

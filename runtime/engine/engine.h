@@ -114,6 +114,15 @@ uint32_t emuv_engine_damage(struct emuv_engine *engine, struct emuv_damage *out,
 int emuv_engine_audit(struct emuv_engine *engine, const struct emuv_pager *pager, uint64_t *pages,
                       struct emuv_err *err);
 void emuv_engine_stats(struct emuv_engine *engine, struct emuv_engine_stats *stats);
+/* Drains, then reads those slots of the disk in turn for about `seconds`: bytes per second, 0 without a disk. Counts in
+ * no statistics but the time for which the disk was busy. */
+int emuv_engine_disk_rate(struct emuv_engine *engine, const uint32_t *slots, uint32_t n, double seconds,
+                          double *bytes_per_s, struct emuv_err *err);
+
+/* For measuring beside the engine, after a drain: its device, and the address of a frame of RAM. The engine does not
+ * know of work that is put on its device like this: nothing but closing it may follow. */
+struct emuv_device *emuv_engine_device(struct emuv_engine *engine);
+void *emuv_engine_memory(struct emuv_engine *engine, uint32_t frame);
 
 /* For checkpoints, after a drain: version and newest contents of a page, out and in (in: to every place where `pager`
  * says that it lies). memory: page_bytes. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Parts of the engine (internal to it): engine.c opens and closes; transfer.c moves pages; launch.c runs kernels and
  * waits; books.c knows versions and paths; damage.c takes reports and repairs; flip.c does harm on purpose; fill.c and
- * audit.c write and check everything in parallel; save.c serves checkpoints; times.c adds up how long things took.
+ * audit.c write and check everything in parallel; save.c serves checkpoints; disk_rate.c tries the disk out; times.c
+ * adds up how long things took.
  *
  * All but `failed` and `failure` belongs to the calling thread; the disk's queue has a thread of its own, and fill.c
  * and audit.c run threads that end before they return. */

@@ -86,6 +86,7 @@ static void warn_of_all_noise(struct emuv_calibration *c)
   warn_of_noise(c, "the gap between launches", &c->launch);
   warn_of_noise(c, "the shortest kernel", &c->shortest);
   warn_of_noise(c, "submitting a kernel", &c->kernel_host);
+  warn_of_noise(c, "submitting copies", &c->copy_host);
   warn_of_noise(c, "a demand fault", &c->fault);
   warn_of_noise(c, "a small copy and its wait", &c->copy_sync);
   warn_of_noisy_curve(c, "disk reads", &c->nvme_read);

@@ -53,11 +53,13 @@ struct emuv_calibration {
   struct emuv_figures peer;                                  /* from another GPU's memory */
   struct emuv_figures h2d, d2h, h2d_batched, d2h_batched;    /* batched: 64 pages that do not adjoin, in one call */
   struct emuv_figure duplex, zero_copy, vram, pageable, pin; /* bytes per second */
+  struct emuv_figure writing; /* bytes per second, read and written by a kernel that writes pages whole */
   /* Nanoseconds. launch: between two kernels that are queued; shortest: from start to start of kernels with nothing to
-   * do; fault: a demand fault beyond its copy and a launch. */
-  struct emuv_figure launch, shortest, fault, copy_sync;
-  struct emuv_figure kernel_host,
-      page_host; /* of the host, for a kernel through the engine and for each of its pages */
+   * do; wide: beyond that, if they read more than one block can; wait, busy: between kernels beyond `launch` where each
+   * waits for a copy that is done, where copies are on the link; fault: a demand fault beyond its copy and a launch. */
+  struct emuv_figure launch, shortest, wide, wait, busy, fault, copy_sync;
+  /* Of the host, through the engine: for a kernel and for each of its pages; for a batch of copies and each piece. */
+  struct emuv_figure kernel_host, page_host, copy_host, piece_host;
   uint32_t n_maps;
   struct {
     uint64_t page_bytes;

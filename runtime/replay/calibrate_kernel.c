@@ -3,10 +3,16 @@
  * of a demand fault, and what mapping pages costs. */
 #include "runtime/replay/calibrate_internal.h"
 
-static const double KERNEL_NS = 20000;
-static const uint64_t FAULT_BYTES = UINT64_C(2) << 20, SMALL_BYTES = 4096;
+static const double KERNEL_NS = 20000, SHORT_NS = 3000;
+static const uint64_t FAULT_BYTES = UINT64_C(2) << 20, SMALL_BYTES = 4096, WIDE_BYTES = UINT64_C(4) << 20,
+                      BUSY_BYTES = UINT64_C(4) << 20;
 static const uint64_t MAP_PAGES[EMUV_CALIBRATION_MAPS] = {UINT64_C(2) << 20, UINT64_C(16) << 20, UINT64_C(64) << 20};
-enum { N_LAUNCHES = 100, N_FAULTS = 20, MAP_FRAMES = 4, MAP_ROUNDS = 4 };
+enum { N_LAUNCHES = 100, N_FAULTS = 20, MAP_FRAMES = 4, MAP_ROUNDS = 4, N_BUSY = 64 };
+
+static uint64_t at_most(uint64_t bytes, const struct emuv_rig *rig)
+{
+  return bytes < rig->page_bytes ? bytes : rig->page_bytes;
+}
 
 static int launch(struct emuv_rig *rig, const struct emuv_kernel *kernel, const struct emuv_after *after, uint64_t *seq,
                   struct emuv_err *err)
@@ -39,47 +45,90 @@ static int gap_between(struct emuv_rig *rig, uint64_t first, uint64_t last, doub
 }
 
 /* Kernels that all wait for a piece of disk work, which nobody does, until the last one is submitted: so the host's
- * pace does not count. touch NULL: they touch nothing. */
-static int queue_kernels(struct emuv_rig *rig, const struct emuv_touch *touch, double duration_ns, uint64_t *first,
-                         uint64_t *last, struct emuv_err *err)
+ * pace does not count. touch.bytes 0: they touch nothing. copies: so many are on the link meanwhile. waits: each kernel
+ * is to come after the first of them, which is done by then. */
+struct queued {
+  struct emuv_rig *rig;
+  struct emuv_touch touch;
+  double duration_ns;
+  uint32_t copies;
+  uint64_t copy_bytes;
+  bool waits;
+};
+
+static int queue_copies(const struct queued *q, const struct emuv_after *gate, uint64_t *first, uint64_t *last,
+                        struct emuv_err *err)
 {
-  const struct emuv_kernel kernel = {.touch = touch, .n_touches = touch ? 1 : 0, .duration_ns = duration_ns};
-  const uint64_t disk = ++rig->disk_seq;
-  const struct emuv_after gate = {.seq = {[EMUV_STREAM_DISK_READ] = disk}}, free_to_run = {{0}};
-  int rc = launch(rig, &kernel, &gate, first, err);
-  for (uint32_t i = 1; rc == 0 && i < N_LAUNCHES; i++) rc = launch(rig, &kernel, &free_to_run, last, err);
-  rig->ops->disk_done(rig->device, EMUV_STREAM_DISK_READ, disk);
+  int rc = 0;
+  for (uint32_t i = 0; rc == 0 && i < q->copies; i++) {
+    const struct emuv_copy copy = emuv_rig_copy(q->rig, i * q->copy_bytes, q->copy_bytes);
+    rc = q->rig->ops->copy(q->rig->device, EMUV_STREAM_UP, &copy, 1, gate, last, err);
+    if (i == 0) *first = *last;
+  }
   return rc;
 }
 
-static int measure_launch(void *arg, double *ns, struct emuv_err *err)
+/* Kernel i; where it reads much, not what the last ones have left in the caches. */
+static int queue_kernel(const struct queued *q, uint32_t i, const struct emuv_after *after, uint64_t *seq,
+                        struct emuv_err *err)
 {
-  uint64_t first = 0, last = 0;
-  const int rc = queue_kernels(arg, NULL, KERNEL_NS, &first, &last, err);
-  return rc != 0 ? rc : gap_between(arg, first, last, ns, err);
+  struct emuv_touch touch = q->touch;
+  const uint64_t parts = q->rig->page_bytes / (touch.bytes ? touch.bytes : 1);
+  if (touch.bytes > SMALL_BYTES) {
+    touch.page = touch.frame = i % EMUV_CALIBRATE_FRAMES;
+    touch.offset = i / EMUV_CALIBRATE_FRAMES % parts * touch.bytes;
+  }
+  const struct emuv_kernel kernel = {.touch = &touch, .n_touches = touch.bytes ? 1 : 0, .duration_ns = q->duration_ns};
+  return launch(q->rig, &kernel, after, seq, err);
 }
 
-/* From start to start of kernels that have next to nothing to do. */
-static int measure_shortest(void *arg, double *ns, struct emuv_err *err)
+/* Numbers of the first and the last kernel, and of the last copy. */
+static int queue_kernels(const struct queued *q, uint64_t *first, uint64_t *last, uint64_t *copy, struct emuv_err *err)
 {
-  const struct emuv_touch touch = {.flags = EMUV_TOUCH_READ, .bytes = SMALL_BYTES};
+  const uint64_t disk = ++q->rig->disk_seq;
+  uint64_t first_copy = 0;
+  struct emuv_after after = {.seq = {[EMUV_STREAM_DISK_READ] = disk}};
+  *copy = 0;
+  int rc = queue_copies(q, &after, &first_copy, copy, err);
+  after.seq[EMUV_STREAM_UP] = q->waits ? first_copy : 0;
+  if (rc == 0) rc = queue_kernel(q, 0, &after, first, err);
+  after.seq[EMUV_STREAM_DISK_READ] = 0;
+  for (uint32_t i = 1; rc == 0 && i < N_LAUNCHES; i++) rc = queue_kernel(q, i, &after, last, err);
+  q->rig->ops->disk_done(q->rig->device, EMUV_STREAM_DISK_READ, disk);
+  return rc;
+}
+
+static int measure_gap(void *arg, double *ns, struct emuv_err *err)
+{
+  const struct queued *q = arg;
+  uint64_t first = 0, last = 0, copy = 0;
+  int rc = queue_kernels(q, &first, &last, &copy, err);
+  if (rc == 0) rc = gap_between(q->rig, first, last, ns, err);
+  return rc != 0 || copy == 0 ? rc : q->rig->ops->wait(q->rig->device, EMUV_STREAM_UP, copy, err);
+}
+
+/* From start to start. */
+static int measure_period(void *arg, double *ns, struct emuv_err *err)
+{
+  const struct queued *q = arg;
   struct emuv_span from, to;
-  uint64_t first = 0, last = 0;
-  int rc = queue_kernels(arg, &touch, 0, &first, &last, err);
-  if (rc == 0) rc = kernel_span(arg, last, &to, err);
-  if (rc == 0) rc = kernel_span(arg, first, &from, err);
+  uint64_t first = 0, last = 0, copy = 0;
+  int rc = queue_kernels(q, &first, &last, &copy, err);
+  if (rc == 0) rc = kernel_span(q->rig, last, &to, err);
+  if (rc == 0) rc = kernel_span(q->rig, first, &from, err);
   if (rc == 0) *ns = (to.start_ns - from.start_ns) / (N_LAUNCHES - 1);
   return rc;
 }
 
-/* One kernel that reads everything, in VRAM or where it lies on the host. */
-static int measure_reading(struct emuv_rig *rig, bool in_place, double *rate, struct emuv_err *err)
+/* One kernel that touches everything, in VRAM or where it lies on the host; bytes read and written per second. */
+static int measure_touching(struct emuv_rig *rig, uint32_t flags, double *rate, struct emuv_err *err)
 {
   struct emuv_touch touches[EMUV_CALIBRATE_FRAMES];
+  const bool in_place = flags & EMUV_TOUCH_IN_PLACE;
   for (uint32_t i = 0; i < EMUV_CALIBRATE_FRAMES; i++)
     touches[i] = (struct emuv_touch){.page = i,
                                      .frame = i,
-                                     .flags = EMUV_TOUCH_READ | (in_place ? EMUV_TOUCH_IN_PLACE : 0u),
+                                     .flags = flags,
                                      .bytes = rig->page_bytes,
                                      .host = in_place ? rig->host + i * rig->page_bytes : NULL};
   const struct emuv_kernel kernel = {.touch = touches, .n_touches = EMUV_CALIBRATE_FRAMES};
@@ -88,18 +137,24 @@ static int measure_reading(struct emuv_rig *rig, bool in_place, double *rate, st
   uint64_t seq = 0;
   int rc = launch(rig, &kernel, &after, &seq, err);
   if (rc == 0) rc = kernel_span(rig, seq, &span, err);
-  if (rc == 0) *rate = span.end_ns > span.start_ns ? (double)rig->bytes / (span.end_ns - span.start_ns) * 1e9 : 0;
+  const double bytes = (double)rig->bytes * (flags & EMUV_TOUCH_WRITE ? 2 : 1);
+  if (rc == 0) *rate = span.end_ns > span.start_ns ? bytes / (span.end_ns - span.start_ns) * 1e9 : 0;
   return rc;
 }
 
 static int measure_vram(void *arg, double *rate, struct emuv_err *err)
 {
-  return measure_reading(arg, false, rate, err);
+  return measure_touching(arg, EMUV_TOUCH_READ, rate, err);
+}
+
+static int measure_writing(void *arg, double *rate, struct emuv_err *err)
+{
+  return measure_touching(arg, EMUV_TOUCH_READ | EMUV_TOUCH_WRITE, rate, err);
 }
 
 static int measure_zero_copy(void *arg, double *rate, struct emuv_err *err)
 {
-  return measure_reading(arg, true, rate, err);
+  return measure_touching(arg, EMUV_TOUCH_READ | EMUV_TOUCH_IN_PLACE, rate, err);
 }
 
 struct faults {
@@ -112,7 +167,7 @@ static int measure_fault(void *arg, double *ns, struct emuv_err *err)
 {
   const struct faults *f = arg;
   struct emuv_rig *rig = f->rig;
-  const uint64_t bytes = FAULT_BYTES < rig->page_bytes ? FAULT_BYTES : rig->page_bytes;
+  const uint64_t bytes = at_most(FAULT_BYTES, rig);
   const struct emuv_kernel kernel = {.duration_ns = KERNEL_NS};
   struct emuv_after after = {{0}};
   uint64_t first = 0, last = 0;
@@ -142,13 +197,44 @@ static double copy_ns(const struct emuv_figures *h2d, uint64_t bytes)
   return h2d->n ? (double)bytes / emuv_curve_rate(&curve, bytes) * 1e9 : 0;
 }
 
+/* What a figure has beyond another value. */
+static void subtract(struct emuv_figure *f, double value)
+{
+  f->value = f->value > value ? f->value - value : 0;
+}
+
+/* Kernels with next to nothing to do; those of many blocks, as a slice needs; waits that are over; a busy
+ * link. */
+static int measure_kernels(struct emuv_rig *rig, struct emuv_calibration *c, struct emuv_err *err)
+{
+  struct queued q = {.rig = rig, .duration_ns = KERNEL_NS, .copy_bytes = at_most(BUSY_BYTES, rig)};
+  struct emuv_figure plain = {.n = 0};
+  int rc = emuv_calibrate_repeat(measure_gap, &q, &c->launch, err);
+  q.duration_ns = SHORT_NS;
+  if (rc == 0) rc = emuv_calibrate_repeat(measure_gap, &q, &plain, err);
+  q.copies = 1;
+  q.waits = true;
+  if (rc == 0) rc = emuv_calibrate_repeat(measure_gap, &q, &c->wait, err);
+  q.copies = N_BUSY;
+  q.waits = false;
+  if (rc == 0) rc = emuv_calibrate_repeat(measure_gap, &q, &c->busy, err);
+  subtract(&c->wait, plain.value);
+  subtract(&c->busy, plain.value);
+  q = (struct queued){.rig = rig, .touch = {.flags = EMUV_TOUCH_READ, .bytes = SMALL_BYTES}};
+  if (rc == 0) rc = emuv_calibrate_repeat(measure_period, &q, &c->shortest, err);
+  q.touch.bytes = at_most(WIDE_BYTES, rig);
+  if (rc == 0) rc = emuv_calibrate_repeat(measure_period, &q, &c->wide, err);
+  return rc;
+}
+
 int emuv_calibrate_kernels(struct emuv_rig *rig, struct emuv_calibration *c, struct emuv_err *err)
 {
-  int rc = emuv_calibrate_repeat(measure_launch, rig, &c->launch, err);
-  if (rc == 0) rc = emuv_calibrate_repeat(measure_shortest, rig, &c->shortest, err);
+  int rc = measure_kernels(rig, c, err);
   if (rc == 0) rc = emuv_calibrate_repeat(measure_vram, rig, &c->vram, err);
+  if (rc == 0) rc = emuv_calibrate_repeat(measure_writing, rig, &c->writing, err);
+  if (rc == 0) subtract(&c->wide, c->shortest.value + (double)at_most(WIDE_BYTES, rig) / c->vram.value * 1e9);
   if (rc == 0 && rig->pinned) rc = emuv_calibrate_repeat(measure_zero_copy, rig, &c->zero_copy, err);
-  const uint64_t bytes = FAULT_BYTES < rig->page_bytes ? FAULT_BYTES : rig->page_bytes;
+  const uint64_t bytes = at_most(FAULT_BYTES, rig);
   struct faults faults = {rig, copy_ns(&c->h2d, bytes), c->launch.value};
   return rc != 0 ? rc : emuv_calibrate_repeat(measure_fault, &faults, &c->fault, err);
 }

@@ -22,7 +22,7 @@ static const uint64_t VRAM_BYTES = UINT64_C(2) << 30, DATA_BYTES = UINT64_C(8) <
                       BOUNCE_BYTES = UINT64_C(512) << 20, PLAIN_COPY = UINT64_C(64) << 20,
                       PLAIN_SERIES = UINT64_C(1) << 30;
 static const double NEEDED_LINK = 0.95, NEEDED_BOTH = 0.9, NEEDED_DISK = 0.9;
-enum { MIN_BOUNCE = 8, MAX_SLICE = 1024, DISK_ROUNDS = 3 };
+enum { MIN_BOUNCE = 8, MAX_SLICE = 1024, DISK_ROUNDS = 3, PLAIN_AHEAD = 32 };
 
 struct scan {
   const struct emuv_links_options *options;
@@ -193,6 +193,40 @@ static int steady(struct scan *s, bool write, struct traffic *t, struct emuv_err
   return rc != 0 ? rc : passes(s, write, t, err);
 }
 
+/* One plain copy of a slice: frames from `frame` on, frames of RAM from `ram` on. */
+static int plain_slice(struct scan *s, enum emuv_stream stream, uint32_t frame, uint32_t ram, uint64_t *seq,
+                       struct emuv_err *err)
+{
+  struct emuv_copy copies[MAX_SLICE];
+  const struct emuv_after after = {{0}};
+  for (uint32_t i = 0; i < s->slice_pages; i++)
+    copies[i] = (struct emuv_copy){.frame = (frame + i) % s->vram_frames,
+                                   .bytes = s->page_bytes,
+                                   .host = emuv_engine_memory(s->engine, (ram + i) % s->n_pages)};
+  return s->options->device->copy(emuv_engine_device(s->engine), stream, copies, s->slice_pages, &after, seq, err);
+}
+
+/* Plain copies both ways at once between the memories that the engine has used: what they give depends on where both
+ * lie, which differs from one allocation to the next. The end of the scan. */
+static int plain_both(struct scan *s, double *rate, struct emuv_err *err)
+{
+  const struct emuv_device_ops *ops = s->options->device;
+  struct emuv_device *device = emuv_engine_device(s->engine);
+  uint64_t up = 0, down = 0, bytes = 0;
+  int rc = emuv_engine_drain(s->engine, err);
+  const double start = emuv_calibrate_now_ns();
+  for (uint32_t at = 0; rc == 0 && emuv_calibrate_now_ns() - start < s->options->seconds * 1e9; at += s->slice_pages) {
+    rc = plain_slice(s, EMUV_STREAM_UP, at, at, &up, err);
+    if (rc == 0) rc = plain_slice(s, EMUV_STREAM_DOWN, at + s->vram_frames / 2, at + s->n_pages / 2, &down, err);
+    bytes += 2 * s->slice_pages * s->page_bytes;
+    if (rc == 0 && up > PLAIN_AHEAD) rc = ops->wait(device, EMUV_STREAM_UP, up - PLAIN_AHEAD, err);
+  }
+  if (rc == 0) rc = ops->wait(device, EMUV_STREAM_UP, up, err);
+  if (rc == 0) rc = ops->wait(device, EMUV_STREAM_DOWN, down, err);
+  *rate = (double)bytes / (emuv_calibrate_now_ns() - start) * 1e9;
+  return rc;
+}
+
 /* Pages are born until VRAM is full; those after them push the first ones down. */
 static int down_alone(struct scan *s, struct traffic *t, struct emuv_err *err)
 {
@@ -262,10 +296,12 @@ static int measure_link(const struct emuv_links_options *o, const struct plain *
 {
   struct scan s = {.options = o, .page_bytes = page_bytes, .data_bytes = o->data_bytes}, born = s;
   struct traffic up = {0}, both = {0}, down = {0};
+  double both_here = 0;
   born.unborn = true;
   int rc = open_scan(&s, err);
   if (rc == 0) rc = steady(&s, false, &up, err);
   if (rc == 0) rc = steady(&s, true, &both, err);
+  if (rc == 0) rc = plain_both(&s, &both_here, err);
   close_scan(&s);
   if (rc == 0) {
     rc = open_scan(&born, err);
@@ -279,6 +315,8 @@ static int measure_link(const struct emuv_links_options *o, const struct plain *
   add_row(table, "both at once, of both alone", page_bytes, p->up + p->down, (both.up + both.down) / both.seconds,
           NEEDED_BOTH);
   add_row(table, "both at once, of both plain", page_bytes, p->both, (both.up + both.down) / both.seconds, NEEDED_BOTH);
+  add_row(table, "the same, plain in same memory", page_bytes, both_here, (both.up + both.down) / both.seconds,
+          NEEDED_LINK);
   return 0;
 }
 
@@ -401,13 +439,13 @@ static bool reaches(const struct emuv_links_row *row)
 void emuv_links_print(const struct emuv_links_row *rows, uint32_t n, FILE *table)
 {
   char size[32], busy[32], in_turn[32];
-  (void)fprintf(table, "%-28s %8s %16s %12s %14s %8s %10s\n", "link", "page", "best plain GB/s", "engine GB/s",
+  (void)fprintf(table, "%-30s %8s %16s %12s %14s %8s %10s\n", "link", "page", "best plain GB/s", "engine GB/s",
                 "while busy", "share", "in turn");
   for (uint32_t i = 0; i < n; i++) {
     busy[0] = in_turn[0] = 0;
     if (rows[i].in_turn > 0) (void)snprintf(in_turn, sizeof in_turn, "%.1f %%", 100 * rows[i].in_turn);
     if (rows[i].busy > 0) (void)snprintf(busy, sizeof busy, "%.2f", rows[i].busy / 1e9);
-    (void)fprintf(table, "%-28s %8s %16.2f %12.2f %14s %6.1f %% %10s%s\n", rows[i].what,
+    (void)fprintf(table, "%-30s %8s %16.2f %12.2f %14s %6.1f %% %10s%s\n", rows[i].what,
                   emuv_units_format_bytes(rows[i].page_bytes, size, sizeof size), rows[i].plain / 1e9,
                   rows[i].engine / 1e9, busy, 100 * rows[i].engine / rows[i].plain, in_turn,
                   reaches(&rows[i]) ? "" : "  (less than it should be)");

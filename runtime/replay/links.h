@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { EMUV_LINKS_PAGES = 4, EMUV_LINKS_ROWS = 7 * EMUV_LINKS_PAGES };
+enum { EMUV_LINKS_PAGES = 4, EMUV_LINKS_ROWS = 8 * EMUV_LINKS_PAGES };
 
 struct emuv_links_options {
   const struct emuv_device_ops *device;

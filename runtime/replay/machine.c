@@ -3,6 +3,7 @@
  * recorded costs, waited for instead of added up. */
 #include "runtime/replay/machine.h"
 
+#include "runtime/replay/disk_watch.h"
 #include "runtime/replay/pace.h"
 #include "runtime/replay/publish.h"
 #include "runtime/replay/resume.h"
@@ -113,6 +114,7 @@ static int real_placed(struct emuv_machine *machine, struct emuv_err *err)
   emuv_publish(m, "filling");
   m->skimming = emuv_resume_first_step(m) > 0;
   int rc = m->skimming ? 0 : emuv_engine_fill(m->engine, m->run->pager, err);
+  if (!rc && !m->skimming) rc = emuv_disk_watch(m, &m->disk_before, err);
   if (!rc) rc = warm_up(m, err);
   if (!rc && m->skimming) emuv_engine_skim(m->engine, true);
   return rc;
@@ -316,6 +318,17 @@ static int check_books(const struct emuv_replay_machine *m, const struct emuv_en
                       (unsigned long long)(c->up * page), (unsigned long long)(c->down * page));
 }
 
+/* What the engine had to do without, and a disk whose speed is not the calibrated one. */
+static void note_remarks(struct emuv_replay_machine *m, const struct emuv_engine_stats *s)
+{
+  char disk[128];
+  double calibrated = emuv_curve_rate(&m->run->config->hw.nvme_read, m->run->page_bytes);
+  emuv_disk_watch_note(m->disk_before, m->disk_after, calibrated, disk, sizeof disk);
+  (void)snprintf(m->remark, sizeof m->remark, "%s", s->remark);
+  size_t used = strlen(m->remark);
+  (void)snprintf(m->remark + used, sizeof m->remark - used, "%s%s", used && disk[0] ? "; " : "", disk);
+}
+
 static void measure(struct emuv_replay_machine *m, const struct emuv_engine_stats *s, struct emuv_metrics *metrics)
 {
   static const char *const verify[] = {"off", "sample", "full"};
@@ -327,7 +340,7 @@ static void measure(struct emuv_replay_machine *m, const struct emuv_engine_stat
   metrics->peer_read_bytes = (s->peer_ups - m->timed.peer_ups) * m->run->page_bytes;
   metrics->peer_write_bytes = (s->peer_downs - m->timed.peer_downs) * m->run->page_bytes;
   metrics->disk_busy_s = (s->disk_busy_ns - m->start.disk_busy_ns + kept->disk_busy_ns) * 1e-9;
-  (void)snprintf(m->remark, sizeof m->remark, "%s", s->remark);
+  note_remarks(m, s);
   m->measured = (struct emuv_measured){
       .device = m->how->device->name,
       .mapping = m->how->mapping == EMUV_MAPPING_REMAP ? "remap" : "table",
@@ -349,6 +362,7 @@ static int real_report(struct emuv_machine *machine, struct emuv_metrics *metric
   int rc = emuv_engine_drain(m->engine, err);
   if (!rc) rc = catch_up(m, err);
   emuv_engine_stats(m->engine, &stats);
+  if (!rc) rc = emuv_disk_watch(m, &m->disk_after, err);
   emuv_publish(m, "checking");
   if (!rc && m->how->verify == EMUV_VERIFY_FULL) rc = emuv_engine_audit(m->engine, m->run->pager, &m->audited, err);
   if (!rc) rc = look_for_damage(m, err);

@@ -30,6 +30,7 @@ struct emuv_replay_how {
   enum emuv_verify verify;
   const char *disk_path; /* NULL: no disk */
   double time_scale;     /* kernels, host and modelled links take this share of their time */
+  double watch_disk_s;   /* for so long the disk is read before and after a row (disk_watch.h); 0 = not */
   bool stop_on_damage;   /* a wrong page ends the run */
   struct emuv_inject *inject;
   struct emuv_status_page *status; /* for emuv-top; may be NULL */
@@ -71,6 +72,7 @@ struct emuv_replay_machine {
   bool opened, started, skimming, placed; /* placed: the tiers hold the data, as the pager wanted */
   const char *phase;                      /* filling running checking done */
   double opened_ns, published_ns;         /* status page */
+  double disk_before, disk_after;         /* bytes per second, outside of the row's time */
   size_t step;
   uint64_t damages, audited;
   struct emuv_measured measured;                    /* after the loop's report */

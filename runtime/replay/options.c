@@ -26,12 +26,14 @@ enum {
   KEY_CHECKPOINT_EVERY,
   KEY_RESTORE,
   KEY_TIME_SCALE,
+  KEY_WATCH_DISK,
   KEY_ON_DAMAGE,
   KEY_CALIBRATE,
   KEY_PEER_GPU,
   KEY_LINKS,
 };
 enum { DEFAULT_CHECKPOINT_S = 60 };
+static const double DEFAULT_WATCH_S = 0.25;
 
 static const struct argp_option own_options[] = {
     {"device", KEY_DEVICE, "NAME", 0, "Where VRAM is: cuda (default) or host, memory of this machine", 2},
@@ -52,6 +54,11 @@ static const struct argp_option own_options[] = {
     {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME|STEPS", 0, "How often, e.g. 30s, or 5 (steps); default: 60s", 2},
     {"restore", KEY_RESTORE, "FILE", 0, "Go on from a checkpoint", 2},
     {"time-scale", KEY_TIME_SCALE, "X", 0, "Device host: kernels, host and link take X times their time", 2},
+    {"watch-disk", KEY_WATCH_DISK, "SECONDS", 0,
+     "Read the disk for so long before and after each row, and note where its speed has changed (0: not; default: "
+     "0.25, "
+     "with device host 0)",
+     2},
     {"calibrate", KEY_CALIBRATE, NULL, 0,
      "Measure this machine (with --nvme PATH:SIZE its disk too); -o FILE.yaml: a hardware preset for emuv-sim", 2},
     {"links", KEY_LINKS, NULL, 0, "Compare the best plain copies with what the engine reaches in steady state", 2},
@@ -125,12 +132,12 @@ static void add_rule(struct argp_state *state, struct emuv_replay_arguments *a, 
   a->inject[a->n_inject++] = rule;
 }
 
-static double scale(struct argp_state *state, const char *arg)
+static double scale(struct argp_state *state, const char *option, const char *arg)
 {
   char *end;
   double x = strtod(arg, &end);
   if (*end || end == arg || !(x >= 0 && x <= 1000))
-    argp_error(state, "--time-scale %s: give a number from 0 to 1000", arg);
+    argp_error(state, "--%s %s: give a number from 0 to 1000", option, arg);
   return x;
 }
 
@@ -153,7 +160,8 @@ static error_t parse_machine(int key, char *arg, struct argp_state *state)
   case KEY_WITH_SIM: a->with_sim = true; return 0;
   case KEY_CALIBRATE: a->calibrate = true; return 0;
   case KEY_LINKS: a->links = true; return 0;
-  case KEY_TIME_SCALE: a->how.time_scale = scale(state, arg); return 0;
+  case KEY_TIME_SCALE: a->how.time_scale = scale(state, "time-scale", arg); return 0;
+  case KEY_WATCH_DISK: a->how.watch_disk_s = scale(state, "watch-disk", arg); return 0;
   default: return parse_checkpoint(key, arg, state);
   }
 }
@@ -170,7 +178,9 @@ static void check_together(struct argp_state *state, struct emuv_replay_argument
   if (c->nvme_path && a->nvme_path && strcmp(c->nvme_path, a->nvme_path) != 0)
     argp_error(state, "--nvme and --nvme-path name two places: '%s' and '%s'", c->nvme_path, a->nvme_path);
   a->how.disk_path = a->nvme_path ? a->nvme_path : c->nvme_path;
-  if (a->how.time_scale != 1 && a->how.device && strcmp(a->how.device->name, "host") != 0)
+  const bool host = a->how.device && strcmp(a->how.device->name, "host") == 0;
+  if (a->how.watch_disk_s < 0) a->how.watch_disk_s = host ? 0 : DEFAULT_WATCH_S;
+  if (a->how.time_scale != 1 && a->how.device && !host)
     argp_error(state, "--time-scale is for --device host: a GPU keeps its own time");
 }
 
@@ -217,6 +227,7 @@ void emuv_replay_arguments_parse(int argc, char **argv, struct emuv_replay_argum
                                               .peer_gpu = -1,
                                               .verify = EMUV_VERIFY_FULL,
                                               .time_scale = 1,
+                                              .watch_disk_s = -1,
                                               .stop_on_damage = true},
                                       .checkpoint_every_ns = DEFAULT_CHECKPOINT_S * 1e9,
                                       .repeat = 1};

@@ -5,8 +5,10 @@
  *
  * Batches: a batch of k pieces takes what one copy takes and (k - 1) times what another piece in a batch takes, which
  * follows from the rate of batches of 64. (H200, pieces of 64 KiB: 18 GB/s one by one, 53.5 in batches of 64; this says
- * 49 for batches of 16, as measured.) Requests join a batch until whoever owns the tier says that it has been submitted
- * (gathered_bytes = 0). */
+ * 49 for batches of 16, as measured.) Requests join a batch until it has been submitted, by the rules of the engine
+ * (runtime/engine/transfer.c): it is large enough; what leaves was written by a later kernel than the batch waits for;
+ * pages come into frames that others leave in a batch that is still being gathered; or whoever owns the tier says so
+ * (gathered_bytes = 0: a kernel needs it, or the slice is over). */
 #include "runtime/tier/schedule.h"
 #include "runtime/tier/tier.h"
 
@@ -17,7 +19,11 @@ struct way {
   struct emuv_tier *tier;
   struct emuv_channel *own, *other; /* other: direction that shares the link */
   const struct emuv_curve *single, *batched;
-  struct emuv_schedule *schedule; /* NULL: requests are served in order */
+  struct emuv_schedule *schedule;       /* NULL: requests are served in order */
+  const struct emuv_tier_frame *leaves; /* copies wait for the kernels that wrote these; NULL: for none */
+  uint64_t batch_bytes;
+  uint64_t first_batch; /* of the call */
+  double submitted_ns;  /* when the host has submitted that; 0 = nobody pays */
 };
 
 static double time_of(const struct emuv_curve *curve, uint64_t bytes)
@@ -34,26 +40,48 @@ static double piece_ns(const struct way *w, uint64_t bytes)
   return piece < least ? least : piece;
 }
 
-/* Moves that adjoin in both memories: how many from the first on. */
-static uint32_t adjoining(const struct emuv_move *moves, uint32_t n)
+static uint32_t written_by(const struct way *w, const struct emuv_move *move)
+{
+  return w->leaves ? w->leaves[move->upper].written_by : 0;
+}
+
+/* Moves that adjoin in both memories and may be in one batch: how many from the first on. */
+static uint32_t adjoining(const struct way *w, const struct emuv_move *moves, uint32_t n)
 {
   uint32_t i = 1;
-  while (i < n && moves[i].upper == moves[0].upper + i && moves[i].lower == moves[0].lower + i) i++;
+  while (i < n && moves[i].upper == moves[0].upper + i && moves[i].lower == moves[0].lower + i &&
+         written_by(w, &moves[i]) <= written_by(w, &moves[0]))
+    i++;
   return i;
 }
 
-static double batched_ns(const struct way *w, const struct emuv_move *moves, uint32_t n)
+/* The host adds pieces to a batch: to the one that is being gathered (true), or they are the first of another. */
+static bool gather(struct way *w, uint32_t after, uint64_t bytes, uint64_t pieces)
 {
-  const struct emuv_tier_env *e = &w->tier->env;
+  struct emuv_channel *c = w->own;
+  struct emuv_tier_host *host = w->tier->host;
+  bool joins = c->gathered_bytes && after <= c->gathered_after &&
+               (!w->batch_bytes || c->gathered_bytes + bytes <= w->batch_bytes);
+  c->gathered_bytes = (joins ? c->gathered_bytes : 0) + bytes;
+  c->requests += pieces;
+  if (!joins) c->gathered_after = after;
+  if (!joins) c->batches++;
+  if (!host) return joins;
+  host->now_ns += (joins ? 0 : host->batch_ns) + host->piece_ns * (double)pieces;
+  if (!w->first_batch) w->first_batch = c->batches;
+  if (w->first_batch == c->batches) w->submitted_ns = host->now_ns;
+  return joins;
+}
+
+static double batched_ns(struct way *w, const struct emuv_move *moves, uint32_t n)
+{
   double sum = 0;
   for (uint32_t i = 0, m; i < n; i += m) {
-    m = adjoining(moves + i, n - i);
-    uint64_t bytes = m * e->page_bytes;
-    bool joins = w->own->gathered_bytes && (!e->batch_bytes || w->own->gathered_bytes + bytes <= e->batch_bytes);
+    m = adjoining(w, moves + i, n - i);
+    uint64_t bytes = m * w->tier->env.page_bytes;
+    bool joins = gather(w, written_by(w, &moves[i]), bytes, 1);
     double alone = time_of(w->single, bytes), piece = piece_ns(w, bytes);
     sum += joins || alone < piece ? piece : alone;
-    w->own->gathered_bytes = (joins ? w->own->gathered_bytes : 0) + bytes;
-    w->own->requests++;
   }
   return sum;
 }
@@ -68,20 +96,20 @@ static double copy_rate(const struct way *w, uint64_t bytes)
   return w->own->copy_rate;
 }
 
-static double merged_ns(const struct way *w, uint32_t n)
+static double merged_ns(struct way *w, uint32_t n)
 {
   const struct emuv_tier_env *e = &w->tier->env;
   uint64_t bytes = n * e->page_bytes, copy = e->coalesce_bytes > e->page_bytes ? e->coalesce_bytes : e->page_bytes;
   if (copy > bytes) copy = bytes;
-  w->own->requests += (bytes + copy - 1) / copy;
+  gather(w, 0, bytes, (bytes + copy - 1) / copy);
   return (double)bytes / copy_rate(w, copy) * 1e9;
 }
 
 /* Queues n pages; returns when the last one has passed, *start_ns: when the first could. */
-static double enqueue(const struct way *w, const struct emuv_move *moves, uint32_t n, double earliest_ns,
-                      double *start_ns)
+static double enqueue(struct way *w, const struct emuv_move *moves, uint32_t n, double earliest_ns, double *start_ns)
 {
   double duration = w->batched->n ? batched_ns(w, moves, n) : merged_ns(w, n);
+  if (w->submitted_ns > earliest_ns) earliest_ns = w->submitted_ns;
   *start_ns = earliest_ns > w->own->free_ns ? earliest_ns : w->own->free_ns;
   w->own->free_ns = w->schedule ? emuv_schedule_take(w->schedule, *start_ns, duration) : *start_ns + duration;
   w->own->busy_ns += duration;
@@ -105,26 +133,38 @@ static double share_link(const struct way *w, double start_ns)
   return more;
 }
 
-static double transfer(const struct way *w, const struct emuv_move *moves, uint32_t n, double earliest_ns)
+static double transfer(struct way *w, const struct emuv_move *moves, uint32_t n, double earliest_ns)
 {
   double start, done = enqueue(w, moves, n, earliest_ns, &start) + w->tier->env.latency_ns;
   return w->tier->env.half_duplex ? done : done + share_link(w, start);
 }
 
-/* Another GPU's memory: a link of its own, on which pages that adjoin are one copy. */
-static double peer_transfer(struct emuv_tier *t, struct emuv_channel *own, const struct emuv_move *moves, uint32_t n,
-                            double earliest_ns)
+/* When the frames of the faster tier are filled, or copied down. */
+static void note(const struct way *w, const struct emuv_move *moves, uint32_t n, double done_ns)
 {
-  double duration = 0, start = earliest_ns > own->free_ns ? earliest_ns : own->free_ns;
-  for (uint32_t i = 0, m; i < n; i += m) {
-    m = adjoining(moves + i, n - i);
-    duration += time_of(&t->env.peer_curve, m * t->env.page_bytes);
-    own->requests++;
+  struct emuv_tier_frame *frames = w->tier->frames;
+  for (uint32_t i = 0; frames && i < n; i++) {
+    struct emuv_tier_frame *f = &frames[moves[i].upper];
+    *(w->leaves ? &f->out_ns : &f->in_ns) = done_ns;
+    if (!w->leaves) f->is_new = true;
   }
-  own->free_ns = start + duration;
-  own->busy_ns += duration;
-  own->bytes += n * t->env.page_bytes;
-  return own->free_ns;
+}
+
+/* Another GPU's memory: a link of its own, on which pages that adjoin are one copy. */
+static double peer_transfer(struct way *w, const struct emuv_move *moves, uint32_t n, double earliest_ns)
+{
+  const struct emuv_tier_env *e = &w->tier->env;
+  double duration = 0;
+  for (uint32_t i = 0, m; i < n; i += m) {
+    m = adjoining(w, moves + i, n - i);
+    gather(w, written_by(w, &moves[i]), m * e->page_bytes, 1);
+    duration += time_of(&e->peer_curve, m * e->page_bytes);
+  }
+  double start = w->submitted_ns > earliest_ns ? w->submitted_ns : earliest_ns;
+  if (w->own->free_ns > start) start = w->own->free_ns;
+  w->own->busy_ns += duration;
+  w->own->bytes += n * e->page_bytes;
+  return w->own->free_ns = start + duration;
 }
 
 /* Moves from the first on that go to or come from the same memory. */
@@ -137,15 +177,18 @@ static uint32_t same_memory(const struct emuv_tier *t, const struct emuv_move *m
   return i;
 }
 
-static double link_transfer(const struct way *w, struct emuv_channel *peer_way, const struct emuv_move *moves,
-                            uint32_t n, double earliest_ns)
+/* Host memory and another GPU's, each over its link. */
+static double to_each_memory(const struct way *link, struct emuv_channel *peer_channel, const struct emuv_move *moves,
+                             uint32_t n, double earliest_ns)
 {
   double last = earliest_ns;
   for (uint32_t i = 0, m; i < n; i += m) {
+    struct way w = *link;
     bool peer;
-    m = same_memory(w->tier, moves + i, n - i, &peer);
-    double done =
-        peer ? peer_transfer(w->tier, peer_way, moves + i, m, earliest_ns) : transfer(w, moves + i, m, earliest_ns);
+    m = same_memory(w.tier, moves + i, n - i, &peer);
+    if (peer) w.own = peer_channel;
+    double done = (peer ? peer_transfer : transfer)(&w, moves + i, m, earliest_ns);
+    note(&w, moves + i, m, done);
     if (done > last) last = done;
   }
   return last;
@@ -158,16 +201,40 @@ static uint32_t same_source(const uint8_t *staging, const struct emuv_move *move
   return i;
 }
 
+static struct way way_up(struct emuv_tier *t)
+{
+  return (struct way){.tier = t,
+                      .own = &t->read,
+                      .other = &t->write,
+                      .single = &t->env.read,
+                      .batched = &t->env.read_batched,
+                      .schedule = t->schedule,
+                      .batch_bytes = t->env.batch_bytes};
+}
+
+static void submit(struct emuv_tier *t)
+{
+  t->read.gathered_bytes = t->staged.gathered_bytes = t->write.gathered_bytes = 0;
+  t->peer_read.gathered_bytes = t->peer_write.gathered_bytes = 0;
+}
+
 /* Pages that have just come from the disk, and others, each in their queue. */
 static double read_link(struct emuv_tier *t, const struct emuv_move *moves, uint32_t n, double earliest_ns)
 {
-  struct way w = {t, &t->read, &t->write, &t->env.read, &t->env.read_batched, t->schedule};
-  if (!t->staging) return link_transfer(&w, &t->peer_read, moves, n, earliest_ns);
+  struct way w = way_up(t);
+  if (t->write.gathered_bytes || t->peer_write.gathered_bytes)
+    submit(t); /* what leaves is in frames that these pages take */
+  if (!t->staging) return to_each_memory(&w, &t->peer_read, moves, n, earliest_ns);
   double last = earliest_ns;
   for (uint32_t i = 0, m; i < n; i += m) {
     m = same_source(t->staging, moves + i, n - i);
-    w.own = t->staging[moves[i].page] ? &t->staged : &t->read;
+    bool staged = t->staging[moves[i].page];
+    w.own = staged ? &t->staged : &t->read;
+    w.batch_bytes = staged ? t->env.staged_batch_bytes : t->env.batch_bytes;
+    w.submitted_ns = 0;
+    w.first_batch = 0;
     double done = transfer(&w, moves + i, m, earliest_ns);
+    note(&w, moves + i, m, done);
     if (done > last) last = done;
     for (uint32_t k = 0; k < m; k++) t->staging[moves[i + k].page] = 0;
   }
@@ -176,7 +243,7 @@ static double read_link(struct emuv_tier *t, const struct emuv_move *moves, uint
 
 static double read_disk(struct emuv_tier *t, const struct emuv_move *moves, uint32_t n, double earliest_ns)
 {
-  struct way w = {t, &t->read, &t->write, &t->env.read, &t->env.read_batched, t->schedule};
+  struct way w = way_up(t);
   for (uint32_t i = 0; t->staging && i < n; i++) t->staging[moves[i].page] = 1;
   return transfer(&w, moves, n, earliest_ns);
 }
@@ -190,7 +257,7 @@ static int model_read(struct emuv_tier *tier, const struct emuv_move *moves, uin
 }
 
 /* One device serves both. Without a schedule the write waits for the reads before it, and later reads wait for it. */
-static double write_disk(const struct way *w, const struct emuv_move *moves, uint32_t n, double earliest_ns)
+static double write_disk(struct way *w, const struct emuv_move *moves, uint32_t n, double earliest_ns)
 {
   if (w->schedule) return transfer(w, moves, n, earliest_ns);
   double after_reads = w->other->free_ns > earliest_ns ? w->other->free_ns : earliest_ns;
@@ -202,11 +269,17 @@ static double write_disk(const struct way *w, const struct emuv_move *moves, uin
 static int model_write(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
                        double *done_ns, struct emuv_err *err)
 {
-  struct way w = {tier, &tier->write, &tier->read, &tier->env.write, &tier->env.write_batched, NULL};
+  struct way w = {.tier = tier,
+                  .own = &tier->write,
+                  .other = &tier->read,
+                  .single = &tier->env.write,
+                  .batched = &tier->env.write_batched,
+                  .leaves = tier->frames,
+                  .batch_bytes = tier->env.batch_bytes};
   (void)err;
   if (tier->env.half_duplex) w.schedule = tier->schedule; /* the way down of a link is not that up */
   *done_ns = tier->env.half_duplex ? write_disk(&w, moves, n, earliest_ns)
-                                   : link_transfer(&w, &tier->peer_write, moves, n, earliest_ns);
+                                   : to_each_memory(&w, &tier->peer_write, moves, n, earliest_ns);
   return 0;
 }
 

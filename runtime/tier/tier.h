@@ -18,7 +18,7 @@ struct emuv_tier_env {
   struct emuv_curve read, write;
   /* By size of the pieces of a batch of 64 (pages that adjoin in both memories are one piece); n = 0: no batches. */
   struct emuv_curve read_batched, write_batched;
-  uint64_t batch_bytes;         /* at most this much is one batch; 0 = any number */
+  uint64_t batch_bytes, staged_batch_bytes; /* at most this much is one batch; 0 = any number */
   struct emuv_peer_layout peer; /* frames of this tier that lie in another GPU's memory, and the link to there */
   struct emuv_curve peer_curve;
   double latency_ns;  /* added to each request before its bytes flow; does not occupy the channel */
@@ -33,6 +33,24 @@ struct emuv_channel {
   uint64_t copy_bytes; /* size of the last copy, and what its curve says; 0 = none yet */
   double copy_rate;
   uint64_t gathered_bytes; /* of the batch that the next request may still join; 0 = none */
+  uint64_t batches;        /* that have been begun */
+  uint32_t gathered_after; /* the kernel that this batch waits for */
+};
+
+/* The host's part in copies: it needs a while for each batch that it submits and for each piece of it, and no copy
+ * starts before that. Shared with whoever submits kernels. */
+struct emuv_tier_host {
+  double batch_ns, piece_ns;
+  double now_ns; /* when it has done what it was asked for up to now */
+};
+
+/* Of the faster tier, for tiers that compute times: when the last copy into a frame, and from it, is done; whether its
+ * page has come, or been written, since it was last read whole; the number of the last kernel that wrote it. Whoever
+ * runs kernels keeps the last two. */
+struct emuv_tier_frame {
+  double in_ns, out_ns;
+  uint32_t written_by;
+  bool is_new;
 };
 
 struct emuv_schedule;
@@ -47,6 +65,9 @@ struct emuv_tier {
   struct emuv_channel peer_read, peer_write; /* tier `model`: to and from another GPU's memory */
   struct emuv_schedule *schedule; /* of the link up, of the disk: work that must wait lets other work go first */
   uint8_t *staging;
+  /* Tier `model`, each may be NULL: who submits copies, and the frames of the faster tier. */
+  struct emuv_tier_host *host;
+  struct emuv_tier_frame *frames;
   void *owner; /* real tiers: what they belong to */
 };
 

@@ -13,8 +13,9 @@ static int um_run(const struct emuv_config *c, const struct emuv_workload *w, st
 {
   struct emuv_config no_disk = *c;
   no_disk.nvme = 0;
-  no_disk.hw.kernel_gap = no_disk.hw.kernel_min = no_disk.hw.kernel_host = no_disk.hw.page_host =
-      0; /* whole launches */
+  no_disk.hw.kernel_gap = no_disk.hw.kernel_min = no_disk.hw.kernel_wide = 0; /* whole launches */
+  no_disk.hw.kernel_wait = no_disk.hw.kernel_busy = no_disk.hw.kernel_write_rate = 0;
+  no_disk.hw.kernel_host = no_disk.hw.page_host = no_disk.hw.copy_host = no_disk.hw.piece_host = 0;
   struct emuv_paging how = {.policy = emuv_policy_find("lru"),
                             .prefetch = emuv_prefetch_find("none"),
                             .page_bytes = BLOCK_BYTES,

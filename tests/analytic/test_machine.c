@@ -118,7 +118,9 @@ static int watch_reach(struct emuv_machine *machine, uint32_t slice, double *sta
   w->state = REACHED;
   w->refs_done = 0;
   w->share = 0;
+  w->inner.machine.ram = machine->ram; /* the pager calls these */
   int rc = w->inner.machine.ops->reach(&w->inner.machine, slice, start_ns, err);
+  machine->ram = w->inner.machine.ram;
   machine->issued_ns = w->inner.machine.issued_ns;
   return rc;
 }
@@ -171,7 +173,10 @@ static int watch_run(struct emuv_machine *machine, const struct emuv_part *part,
   } else {
     assert_false(part->closes);
   }
-  return w->inner.machine.ops->run(&w->inner.machine, part, outcome, end_ns, err);
+  w->inner.machine.ram = machine->ram;
+  int rc = w->inner.machine.ops->run(&w->inner.machine, part, outcome, end_ns, err);
+  machine->ram = w->inner.machine.ram;
+  return rc;
 }
 
 static int watch_evict(struct emuv_machine *machine, uint32_t page, uint32_t frame, struct emuv_err *err)
@@ -281,6 +286,58 @@ static void test_what_kernels_cost(void **unused)
   c.hw.kernel_host = c.hw.page_host = 0;
   run(&c, &m);
   check_time(m.total_s, 50 * 2 * 14.5);
+  c.hw.kernel_write_rate = (double)PAGE * 0.5e6; /* half as fast */
+  run(&c, &m);
+  check_time(m.total_s, 50 * 2 * 22.5);
+  c.pattern.write_ratio = 0;
+  c.hw.kernel_wide = 2500; /* more than a block's work */
+  run(&c, &m);
+  check_time(m.total_s, 50 * 2 * 13);
+}
+
+/* Pages come on demand, each over the link in no time: one batch of one piece for each of 100 kernels. */
+static void test_what_the_host_does_for_copies(void **unused)
+{
+  (void)unused;
+  struct emuv_config c = launches(20, 1, 100, 1, 10);
+  struct emuv_metrics m;
+  c.hw.h2d = c.hw.d2h = (struct emuv_curve){.n = 1, .point = {{PAGE, (double)PAGE * 1e9}}}; /* 1 ns */
+  run(&c, &m);
+  check_time(m.total_s, 100 * 1.001);
+  c.hw.copy_host = 4000;
+  c.hw.piece_host = 500;
+  run(&c, &m);
+  check_time(m.total_s, 100 * 4.5 + 1.001); /* the last kernel behind the last copy */
+  assert_int_equal(m.faults, 100);
+  c.hw.kernel_host = 3000; /* the same thread submits both */
+  run(&c, &m);
+  check_time(m.total_s, 100 * 7.5 + 1);
+  c.pattern.write_ratio = 1; /* and the page that leaves, from the 11th on: a batch of its own, before that */
+  run(&c, &m);
+  check_time(m.total_s, 100 * 7.5 + 90 * 4.5 + 1);
+  assert_int_equal(m.d2h_bytes, 90 * PAGE);
+  c.hw.h2d = c.hw.d2h = (struct emuv_curve){.n = 1, .point = {{PAGE, (double)PAGE * 1e4}}}; /* 100 us: it is hidden */
+  c.pattern.write_ratio = 0;
+  run(&c, &m);
+  check_time(m.total_s, 4.5 + 100 * 101);
+}
+
+/* A kernel of 4 pages is 4 us, its copies are 40: the link is the limit, and all kernels but the first find it busy. */
+static void test_what_kernels_lose_by_copies(void **unused)
+{
+  (void)unused;
+  struct emuv_config c = launches(5, 4, 100, 4, 100);
+  struct emuv_metrics plain, m;
+  strcpy(c.prefetch, "oracle");
+  c.hw.kernel_min = 10;
+  run(&c, &plain);
+  c.hw.kernel_busy = 300; /* while the 20 pages come, all asked for at once; then nothing comes */
+  run(&c, &m);
+  assert_true(m.total_s > plain.total_s && m.total_s < plain.total_s + 5 * 0.3e-6 + 1e-12);
+  c.hw.kernel_busy = 0;
+  c.hw.kernel_wait = 300; /* the host is far ahead: kernels that it submits before their pages have come */
+  run(&c, &m);
+  assert_true(m.total_s > plain.total_s + 20 * 0.3e-6);
 }
 
 /* 20 launches of 8 pages each, all absent: 10 us a page over the link, 1 us of work. With fewer frames than pages the
@@ -354,6 +411,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_the_order_of_calls),
       cmocka_unit_test(test_what_kernels_cost),
+      cmocka_unit_test(test_what_the_host_does_for_copies),
+      cmocka_unit_test(test_what_kernels_lose_by_copies),
       cmocka_unit_test(test_launches_larger_than_vram),
       cmocka_unit_test(test_one_frame_and_writes),
       cmocka_unit_test(test_parts_of_mru),

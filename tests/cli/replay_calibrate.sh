@@ -26,6 +26,7 @@ YAML
 status 0 "$replay" --calibrate --device host --hardware ./model.yaml --vram 4MiB --nvme "$tmp:8MiB" -o mine.yaml
 has out 'host memory, modelled'
 for figure in 'host to device ' 'device to host, 64 pages' 'both directions' 'in place' 'gap between' 'demand fault' \
+  'more than one block' 'copy that is done' 'beside copies' 'reads and writes' 'a batch of copies' 'each piece' \
   'disk reads' 'disk writes' 'beyond its bytes'; do has out "$figure"; done
 [ ! -s err ] || fail 'something on stderr'
 grep -q '^gpu: host memory' mine.yaml || fail 'the preset does not name its device'

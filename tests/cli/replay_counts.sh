@@ -87,6 +87,10 @@ need sqlite3
 status 0 "$replay" decode.yaml --policy lru,belady --device host --time-scale 0 -o both.sqlite
 has err '4 rows: 0 measured, 4 stored before'
 has out 'paged lru' # the answer is about measured rows
+# The disk is read before and after each row, which changes nothing but a remark.
+status 0 "$replay" zipf.yaml --device host --time-scale 0 --watch-disk 0.01 --with-sim -o watched.sqlite -q --nvme-path "$tmp"
+status 0 "$sim" compare watched.sqlite --exact
+[ "$(count watched.sqlite "remark LIKE '%disk: %' AND remark NOT LIKE '%disk: %GB/s before, %after%'")" = 0 ] || fail 'remark'
 status 0 "$replay" zipf.yaml --device host --time-scale 0 --repeat 3 -o thrice.sqlite -q --nvme-path "$tmp"
 [ "$(count thrice.sqlite "kind = 'replay' AND repetition IN (0, 1, 2)")" -eq 3 ] || fail '--repeat'
 [ "$(sqlite3 thrice.sqlite 'SELECT count(DISTINCT faults) FROM runs')" -eq 1 ] || fail 'repetitions differ in what they count'

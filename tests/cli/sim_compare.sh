@@ -69,6 +69,11 @@ sqlite3 both.sqlite "DELETE FROM runs WHERE policy <> 'fifo'"
 status 0 "$sim" compare both.sqlite --exact --max-error 20
 has out '2 rows predicted and measured: error of the time 20.00% in the median, -20.00% at most'
 status 4 "$sim" compare both.sqlite both.sqlite --exact --max-error 19.9
+[ "$(grep -c '\*' out)" = 0 ] || fail 'a row is flagged'
+sqlite3 both.sqlite "UPDATE runs SET remark = 'disk: 2.41 GB/s before, 2.02 after (calibrated 2.44)' WHERE kind = 'replay'"
+status 0 "$sim" compare both.sqlite
+has out '2 rows (*) on a disk whose speed was not the calibrated one'
+[ "$(grep -c 'equal \*$' out)" = 2 ] || fail 'rows are not flagged'
 run compare_unmeasured 3 "$sim" compare a.sqlite
 status 0 "$sim" compare measured.sqlite a.sqlite --csv
 [ "$(wc -l <out)" -eq 9 ] || fail "CSV has $(wc -l <out) lines"

@@ -57,6 +57,15 @@ static void check_disk(const struct emuv_calibration *c)
   assert_true(c->nvme_latency.n > 0);
 }
 
+/* What they are depends on this machine alone. */
+static void check_costs(const struct emuv_calibration *c)
+{
+  const struct emuv_figure *const costs[] = {&c->shortest,    &c->wide,      &c->wait,      &c->busy,
+                                             &c->kernel_host, &c->page_host, &c->copy_host, &c->piece_host};
+  for (size_t i = 0; i < sizeof costs / sizeof costs[0]; i++) assert_true(costs[i]->n > 0 && costs[i]->value >= 0);
+  assert_true(c->kernel_host.value > 0 && c->copy_host.value + c->piece_host.value > 0);
+}
+
 static void figures_are_there_and_within_the_model(void **state)
 {
   (void)state;
@@ -73,7 +82,8 @@ static void figures_are_there_and_within_the_model(void **state)
   assert_true(c.duplex.value > 0 && c.duplex.value <= 12000e6 * 1.02);
   assert_true(c.pageable.value > 0 && c.pageable.value <= 8000e6 * 1.02);
   assert_true(c.copy_sync.value >= 4 * KIB / 1000e6 * 1e9);
-  assert_true(c.vram.value > 0 && c.launch.n > 0 && c.fault.n > 0);
+  assert_true(c.vram.value > 0 && c.writing.value > 0 && c.launch.n > 0 && c.fault.n > 0);
+  check_costs(&c);
   check_disk(&c);
   assert_int_equal(c.disk_bytes, o.nvme_bytes);
 }
@@ -96,6 +106,15 @@ static struct emuv_calibration made_up(const char *gpu)
   c.device.total_bytes = 143771ull << 20;
   c.vram = figure(4.08e12);
   c.fault = figure(12345);
+  c.shortest = figure(3479);
+  c.wide = figure(1180);
+  c.wait = figure(321);
+  c.busy = figure(432);
+  c.writing = figure(3.87e12);
+  c.kernel_host = figure(5363);
+  c.page_host = figure(12);
+  c.copy_host = figure(3912);
+  c.piece_host = figure(456);
   for (c.h2d.n = 0; c.h2d.n < 3; c.h2d.n++) {
     c.h2d.at[c.h2d.n].bytes = 4096ull << 4 * c.h2d.n;
     c.h2d.at[c.h2d.n].rate = figure(1.5e9 * (1 + c.h2d.n));
@@ -145,6 +164,15 @@ static void presets_read_back_as_what_was_measured(void **state)
   near(hw->launch, 2512);
   near(hw->fault, 12345);
   near(hw->copy_sync, 7300);
+  near(hw->kernel_min, 3479);
+  near(hw->kernel_wide, 1180);
+  near(hw->kernel_wait, 321);
+  near(hw->kernel_busy, 432);
+  near(hw->kernel_write_rate, 3.87e12);
+  near(hw->kernel_host, 5363);
+  near(hw->page_host, 12);
+  near(hw->copy_host, 3912);
+  near(hw->piece_host, 456);
   near(hw->nvme_latency, 254321);
   near(hw->vram_rate * hw->vram_efficiency, 4.08e12);
   assert_true(hw->flops == 0); /* nobody knows */

@@ -34,10 +34,15 @@ static struct emuv_links_options options(void)
 static void every_link_has_its_rows(void **state)
 {
   (void)state;
-  static const char *const names[] = {
-      "host to device",        "device to host", "both at once, of both alone", "both at once, of both plain",
-      "another GPU to device", "disk to device", "disk, reads and writes"};
-  static const double fastest[] = {1e9, 0.5e9, 1.5e9, 1.5e9, 3e9, 1e9, 1e12};
+  static const char *const names[] = {"host to device",
+                                      "device to host",
+                                      "both at once, of both alone",
+                                      "both at once, of both plain",
+                                      "the same, plain in same memory",
+                                      "another GPU to device",
+                                      "disk to device",
+                                      "disk, reads and writes"};
+  static const double fastest[] = {1e9, 0.5e9, 1.5e9, 1.5e9, 1.5e9, 3e9, 1e9, 1e12};
   struct emuv_links_options o = options();
   struct emuv_links_row rows[EMUV_LINKS_ROWS];
   struct emuv_err err;
@@ -46,7 +51,7 @@ static void every_link_has_its_rows(void **state)
   o.peer = o.up;
   o.peer.point[0].bytes_per_s = 3e9;
   if (emuv_links_measure(&o, rows, &n, &err) != 0) fail_msg("%s", err.text);
-  assert_int_equal(n, 7);
+  assert_int_equal(n, 8);
   for (uint32_t i = 0; i < n; i++) {
     assert_string_equal(rows[i].what, names[i]);
     assert_int_equal(rows[i].page_bytes, 64 * KIB);

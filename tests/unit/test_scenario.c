@@ -284,7 +284,10 @@ static void canonical_text_holds_every_hashed_key(void **state)
   strcpy(c.unknown_access, "read-write"); /* added later: hashed when it is not the default */
   strcpy(c.plans, "paging");
   c.peer = 1;
-  c.hw.kernel_gap = c.hw.kernel_min = c.hw.kernel_host = c.hw.page_host = 1.2345678901234567e-300;
+  double *times[] = {&c.hw.kernel_gap,  &c.hw.kernel_min,        &c.hw.kernel_wide, &c.hw.kernel_wait,
+                     &c.hw.kernel_busy, &c.hw.kernel_write_rate, &c.hw.kernel_host, &c.hw.page_host,
+                     &c.hw.copy_host,   &c.hw.piece_host};
+  for (size_t k = 0; k < sizeof times / sizeof *times; k++) *times[k] = 1.2345678901234567e-300;
   char *text = malloc(size);
   size_t used = emuv_config_text(&c, text, size);
   for (size_t i = 0; i < used; i++) lines += text[i] == '\n';

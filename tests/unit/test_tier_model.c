@@ -199,6 +199,85 @@ static void test_batches(void **unused)
   check(moved_frames(&t, 8, 1, 9000), 13000); /* pieces as large as that gain nothing from a batch */
 }
 
+/* One page in frames `upper` and `lower`. */
+static double moved_page(struct emuv_tier *t, bool is_up, uint32_t upper, uint32_t lower)
+{
+  struct emuv_move move = {.page = upper, .upper = upper, .lower = lower};
+  struct emuv_err err = {0};
+  double done = -1;
+  assert_int_equal((is_up ? t->ops->read : t->ops->write)(t, &move, 1, 0, &done, &err), 0);
+  return done;
+}
+
+/* 5000 ns of the host for each batch, 300 for each piece: the link is faster. */
+static void test_the_host_submits(void **unused)
+{
+  (void)unused;
+  struct emuv_tier_host host = {.batch_ns = 5000, .piece_ns = 300};
+  struct emuv_tier t = tier();
+  t.host = &host;
+  for (int i = 1; i <= 10; i++) { /* one by one: the host is the limit */
+    check(up(&t, 1, 0), i * 5300 + 1000);
+    t.read.gathered_bytes = 0;
+  }
+  check(up(&t, 1, 90000), 91000); /* not before it can start anyhow */
+  check(host.now_ns, 11 * 5300);
+  check(moved_frames(&t, 4, 2, 0), 92000 + 3000); /* joins; copies go one by one where there is no curve of batches */
+  t = tier();
+  t.host = &host;
+  t.env.read_batched = (struct emuv_curve){.n = 2, .point = {{1000, 1000 / 520e-9}, {4000, 2e9}}};
+  host.now_ns = 0;
+  check(moved_frames(&t, 8, 1, 0), 5300 + 4000);                                /* adjoining: one piece */
+  check(moved_frames(&t, 8, 2, 0), 5300 + 4000 + 8 * (64 * 520 - 1000) / 63.0); /* joins, and is submitted by then */
+  check(host.now_ns, 5000 + 9 * 300);
+  assert_int_equal(t.read.batches, 1);
+}
+
+/* As the engine does it: what leaves and was written later is another batch; what comes sends what leaves on its way.
+ */
+static void test_what_makes_a_batch(void **unused)
+{
+  (void)unused;
+  struct emuv_tier_host host = {.batch_ns = 1};
+  struct emuv_tier_frame frames[8] = {
+      {.written_by = 4}, {.written_by = 4}, {.written_by = 2}, {.written_by = 5}, {.written_by = 5}};
+  struct emuv_tier t = tier();
+  t.host = &host;
+  t.frames = frames;
+  t.env.write_batched = t.env.read_batched = t.env.read;
+  for (uint32_t i = 0; i < 5; i++) moved_page(&t, false, i, 7 - i);
+  assert_int_equal(t.write.batches, 2); /* of frames 0 to 2, 3 and 4 */
+  check(frames[4].out_ns, t.write.free_ns);
+  moved_page(&t, true, 4, 0);
+  moved_page(&t, false, 4, 1);
+  assert_int_equal(t.write.batches, 3);
+  assert_int_equal(t.read.batches, 1);
+  assert_true(frames[4].is_new && !frames[3].is_new);
+  check(frames[4].in_ns, t.read.free_ns);
+  moved_page(&t, true, 5, 2); /* sends the page that leaves, and with it what has been gathered to come */
+  assert_int_equal(t.read.batches, 2);
+  check(host.now_ns, 5);
+}
+
+/* Pages that come from the disk go in smaller batches, of their own. */
+static void test_staged_batches(void **unused)
+{
+  (void)unused;
+  struct emuv_schedule link = {0};
+  uint8_t staging[100] = {1, 1, 1, 1, 1, 0, 0, 0, 0, 0};
+  struct emuv_tier_host host = {.batch_ns = 1};
+  struct emuv_tier t = tier();
+  t.host = &host;
+  t.schedule = &link;
+  t.staging = staging;
+  t.env.read_batched = t.env.read;
+  t.env.batch_bytes = 8 * PAGE;
+  t.env.staged_batch_bytes = 2 * PAGE;
+  moved_frames(&t, 10, 2, 0);
+  assert_int_equal(t.staged.batches, 3);
+  assert_int_equal(t.read.batches, 1);
+}
+
 static struct emuv_tier beside(struct emuv_tier t, struct emuv_schedule *schedule, uint8_t *staging)
 {
   t.schedule = schedule;
@@ -315,6 +394,9 @@ int main(void)
       cmocka_unit_test(test_a_disk_is_one_channel),
       cmocka_unit_test(test_a_shared_link),
       cmocka_unit_test(test_batches),
+      cmocka_unit_test(test_the_host_submits),
+      cmocka_unit_test(test_what_makes_a_batch),
+      cmocka_unit_test(test_staged_batches),
       cmocka_unit_test(test_pages_from_the_disk_hold_nobody_up),
       cmocka_unit_test(test_a_disk_serves_who_is_ready),
       cmocka_unit_test(test_schedule),
