@@ -5,7 +5,7 @@
 #
 #   gpu_replay.sh STAGE OUT [STEP ...]     STEP: default all, in the order below
 #
-# Steps: calibrate fidelity memory hidden flips links volume disk mapping faults top sanitizer
+# Steps: calibrate fidelity memory hidden flips links volume disk mapping peer faults top sanitizer
 # Each part has its own time limit and leaves OUT/NAME.log; one that fails does not stop the others. OUT also gets
 # hardware.yaml and replay.sqlite. $EMUV_SCRATCH: a folder on the disk to use (default /tmp). $EMUV_DATA: folder with
 # fidelity.yaml and its traces (default: results/ of the source tree that this file is in). $EMUV_SANITIZER: path of
@@ -16,7 +16,7 @@ stage=$(cd "$1" && pwd) || exit 2
 mkdir -p "$2" && out=$(cd "$2" && pwd) || exit 2
 data=${EMUV_DATA:-$(cd "$(dirname "$0")/../results" && pwd)}
 shift 2
-[ $# -gt 0 ] || set -- calibrate fidelity memory hidden flips links volume disk mapping faults top sanitizer
+[ $# -gt 0 ] || set -- calibrate fidelity memory hidden flips links volume disk mapping peer faults top sanitizer
 scratch=${EMUV_SCRATCH:-/tmp}
 args=${EMUV_ARGS:-}
 replay=$stage/bin/emuv-replay
@@ -39,6 +39,8 @@ part() {
   [ "$verdict" = ok ] || tail -n 4 "$out/$name.log"
 }
 
+# The GPU that lends its memory: the next one; where there is one GPU, its own memory stands in, over the same code.
+peer_gpu() { if [ "$(nvidia-smi -L 2>/dev/null | wc -l)" -gt 1 ]; then echo 1; else echo 0; fi; }
 preset() { if [ -s "$out/hardware.yaml" ]; then echo "$out/hardware.yaml"; else echo h200; fi; }
 run() { # NAME SECONDS EXPECTED ARGUMENTS...
   run_name=$1 run_limit=$2 run_expected=$3
@@ -48,10 +50,10 @@ run() { # NAME SECONDS EXPECTED ARGUMENTS...
 }
 
 step_calibrate() { # shellcheck disable=SC2086
-  part calibrate 120 0 "$replay" --calibrate -o "$out/hardware.yaml" --nvme "$scratch:8GiB" $args
+  part calibrate 120 0 "$replay" --calibrate -o "$out/hardware.yaml" --nvme "$scratch:8GiB" --peer-gpu "$(peer_gpu)" $args
 }
 step_links() { # shellcheck disable=SC2086
-  part links 150 0 "$replay" --links --nvme "$scratch:8GiB" $args
+  part links 180 0 "$replay" --links --nvme "$scratch:8GiB" --peer-gpu "$(peer_gpu)" $args
   cat "$out/links.log"
 }
 step_fidelity() {
@@ -80,6 +82,17 @@ step_mapping() {
       --page-size 2MiB,16MiB,32MiB --vram 1600MiB --ram 20GiB --mapping $mapping --hardware "$(preset)" \
       -o "$out/mapping-$mapping.sqlite" --json $args
   done
+}
+
+# Pages in another GPU's memory: none, some, all that VRAM lacks.
+step_peer() {
+  run peer 90 0 "$decode" --tokens 8 --vram 1GiB --ram 4GiB --peer 0B,512MiB,3GiB --peer-gpu "$(peer_gpu)" --policy lru,recur \
+    --prefetch learned --page-size 2MiB,16MiB --with-sim --json
+  pattern cyclic 1024 8000 0.5 >"$out/peer.yaml"
+  run peer-flips 60 1 "$out/peer.yaml" --vram 1GiB --ram 64MiB --peer 3GiB --peer-gpu "$(peer_gpu)" --policy lru \
+    --on-damage count --inject flip-ram:every=50
+  grep inverted "$out/peer-flips.log"
+  run peer-nomem 60 1 "$out/peer.yaml" --vram 1GiB --ram 64MiB --peer 3GiB --peer-gpu "$(peer_gpu)" --policy lru --fresh --inject peer-nomem
 }
 
 pattern() { # KIND OBJECTS REFERENCES WRITE_RATIO: a scenario on stdout
