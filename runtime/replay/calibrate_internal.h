@@ -16,6 +16,7 @@ struct emuv_rig {
   char *host;
   bool pinned;
   uint64_t disk_seq; /* work of EMUV_STREAM_DISK_READ, done here */
+  uint32_t version;  /* of the contents of all pages; 0: not known */
 };
 
 /* One repetition of a measurement. */
