@@ -55,7 +55,7 @@ struct state {
   struct emuv_list newcomers, late, ahead;
   uint32_t length;  /* of the history */
   uint32_t n;       /* resident pages */
-  uint32_t highest; /* the last slot that got a page since the last search, EMUV_NO_PAGE = none did */
+  uint32_t highest; /* the last slot that got a page that may leave since the last search, EMUV_NO_PAGE = none did */
 };
 
 static unsigned page_bits(const struct emuv_policy_env *env)
@@ -132,6 +132,7 @@ static inline void slot_add(struct state *s, uint32_t page, uint32_t position)
   s->link[page] = (struct emuv_list_link){.newer = second, .older = EMUV_NO_PAGE};
   s->slot[slot] = page;
   s->at[page] = slot;
+  if (s->env->pinned && s->env->pinned[page]) return; /* it stays pinned as long as `highest` counts */
   if (s->highest == EMUV_NO_PAGE || rank_of(s, slot) > rank_of(s, s->highest)) s->highest = slot;
 }
 

@@ -41,14 +41,19 @@ struct promise {
   uint32_t since; /* position at which it was made, 0 = none */
 };
 
+struct note {
+  uint32_t ref;   /* index of the reference in the program */
+  uint32_t loads; /* pages that had been loaded before it */
+};
+
 struct learned {
   const struct emuv_prefetch_env *env;
   struct emuv_trail trail;
-  uint32_t *ref;            /* by position modulo the history's length: index of the reference in the program; */
-  uint32_t *loads_at;       /* pages that had been loaded by then; */
-  struct promise *promised; /* what is expected there */
+  struct note *note;        /* by position modulo the history's length */
+  struct promise *promised; /* what is expected, by position modulo `horizon` */
   uint8_t *trust;           /* by page: kept promises */
   uint32_t next;            /* position of the history that is looked at next */
+  uint32_t horizon;         /* a power of two, above the references that are looked ahead */
   uint32_t slack;           /* references by which a page may be late */
   uint32_t loads;           /* pages loaded so far */
   uint32_t failed, judged;  /* of promises of absent pages, recent ones: */
@@ -60,36 +65,53 @@ static uint32_t history_length(const struct emuv_prefetch_env *env)
   return emuv_trail_length(env->program->n_pages, env->program->n_refs);
 }
 
+/* Promises are for so many references ahead at most, and looked up when the page has become late. */
+static uint32_t horizon(const struct emuv_prefetch_env *env)
+{
+  uint32_t length = history_length(env), n = 64;
+  uint64_t wanted = (uint64_t)env->depth_pages + EMUV_TRAIL_REACH_MOST + PLACES;
+  while (n < length && n < wanted) n *= 2;
+  return n;
+}
+
 static size_t learned_state_bytes(const struct emuv_prefetch_env *env)
 {
-  size_t length = history_length(env);
-  return emuv_policy_round(sizeof(struct learned)) + emuv_trail_bytes(env->program->n_pages, (uint32_t)length) +
-         2 * emuv_policy_round(length * sizeof(uint32_t)) + emuv_policy_round(length * sizeof(struct promise)) +
-         emuv_policy_round(env->program->n_pages);
+  uint32_t length = history_length(env), pages = env->program->n_pages;
+  return emuv_policy_round(sizeof(struct learned)) + emuv_trail_bytes(pages, length) +
+         emuv_policy_round(length * sizeof(struct note)) + emuv_policy_round(horizon(env) * sizeof(struct promise)) +
+         emuv_policy_round(pages);
+}
+
+static uint32_t record_length(uint32_t pages)
+{
+  uint32_t n = pages / RECORD_SHARE;
+  return n < RECORD_LEAST ? RECORD_LEAST : n < RECORD_MOST ? n : RECORD_MOST;
 }
 
 static void learned_init(void *state, const struct emuv_prefetch_env *env)
 {
   struct learned *st = state;
-  size_t length = history_length(env);
+  uint32_t length = history_length(env), pages = env->program->n_pages;
   char *at = (char *)st + emuv_policy_round(sizeof *st);
   st->env = env;
-  emuv_trail_init(&st->trail, &at, env->program->n_pages, (uint32_t)length, env->program->n_pages / 2);
-  st->ref = emuv_policy_carve(&at, length * sizeof *st->ref);
-  st->loads_at = emuv_policy_carve(&at, length * sizeof *st->loads_at);
-  st->promised = emuv_policy_carve(&at, length * sizeof *st->promised);
-  st->trust = emuv_policy_carve(&at, env->program->n_pages);
+  emuv_trail_init(&st->trail, &at, pages, length, pages / 2);
+  st->note = emuv_policy_carve(&at, length * sizeof *st->note);
+  st->horizon = horizon(env);
+  st->promised = emuv_policy_carve(&at, st->horizon * sizeof *st->promised);
+  st->trust = emuv_policy_carve(&at, pages);
   st->slack = st->trail.reach / 2;
-  st->record = env->program->n_pages / RECORD_SHARE;
-  if (st->record < RECORD_LEAST) st->record = RECORD_LEAST;
-  if (st->record > RECORD_MOST) st->record = RECORD_MOST;
+  st->record = record_length(pages);
   st->judged = st->record; /* the benefit of the doubt */
 }
 
-/* Of a position modulo the history's length. */
-static uint32_t place_of(const struct learned *st, uint32_t position)
+static struct note *note_of(const struct learned *st, uint32_t position)
 {
-  return position & (st->trail.length - 1);
+  return &st->note[position & (st->trail.length - 1)];
+}
+
+static struct promise *promise_for(const struct learned *st, uint32_t position)
+{
+  return &st->promised[position & (st->horizon - 1)];
 }
 
 /* --- promises --- */
@@ -106,14 +128,15 @@ static bool is_trusted(const struct learned *st, uint32_t page)
 }
 
 /* The page is expected when the present has come to what corresponds to position `at`. */
-static void promise(struct learned *st, uint32_t page, uint32_t at)
+static void promise(struct learned *st, uint32_t page, uint32_t at, bool absent)
 {
   const struct emuv_trail *t = &st->trail;
-  uint32_t due = t->now + (at - t->main.at);
+  uint32_t ahead = at - t->main.at;
+  if (ahead + st->slack + PLACES >= st->horizon) return;
   for (uint32_t i = 0; i < PLACES; i++) {
-    struct promise *p = &st->promised[place_of(st, due + i)];
+    struct promise *p = promise_for(st, t->now + ahead + i);
     if (p->since) continue;
-    *p = (struct promise){.page = page | (proposal_wants(st->env, page) ? ABSENT : 0), .since = t->now};
+    *p = (struct promise){.page = page | (absent ? ABSENT : 0), .since = t->now};
     return;
   }
 }
@@ -130,7 +153,7 @@ static void record(struct learned *st, bool kept)
 /* The time of a promise has passed. */
 static void judge(struct learned *st)
 {
-  struct promise *p = &st->promised[place_of(st, st->trail.now - st->slack)];
+  struct promise *p = promise_for(st, st->trail.now - st->slack);
   if (!p->since) return;
   uint32_t page = p->page & ~ABSENT, trust = st->trust[page] & MOST_TRUST, failed = st->trust[page] & FAILED;
   bool kept = st->trail.touched[page] >= p->since;
@@ -151,8 +174,7 @@ static void observe(struct learned *st, uint32_t page, uint32_t ref)
   uint32_t before = t->main.at, newest = emuv_trail_begin(t, page);
   emuv_trail_follow(t, page, newest);
   emuv_trail_end(t, page, newest);
-  st->ref[place_of(st, t->now)] = ref;
-  st->loads_at[place_of(st, t->now)] = st->loads;
+  *note_of(st, t->now) = (struct note){.ref = ref, .loads = st->loads};
   bool jumped = t->main.at < before || t->main.at > before + t->reach;
   if (jumped || st->next <= t->main.at) st->next = t->main.at + 1;
   judge(st);
@@ -174,10 +196,9 @@ static void observe_slice(struct learned *st, const struct emuv_slice *slice)
 static bool is_time(const struct learned *st, uint32_t page, uint32_t at, uint32_t waiting)
 {
   const struct emuv_trail *t = &st->trail;
-  if (!proposal_wants(st->env, page)) return true;
   uint32_t early = at - t->main.at, away = t->now - t->last[page] + early;
   if ((uint64_t)early * EARLY_SHARE <= away || (early == 1 && away >= AWAY_LEAST)) return true;
-  return (uint64_t)(waiting + 1) * SHARE <= st->loads - st->loads_at[place_of(st, t->last[page])];
+  return (uint64_t)(waiting + 1) * SHARE <= st->loads - note_of(st, t->last[page])->loads;
 }
 
 /* Pages from position `at` on, within the look-ahead, that followed each other by number too and are all trusted, or
@@ -185,13 +206,15 @@ static bool is_time(const struct learned *st, uint32_t page, uint32_t at, uint32
 static uint32_t run_length(struct learned *st, uint32_t at, uint32_t waiting)
 {
   const struct emuv_trail *t = &st->trail;
-  uint32_t first = emuv_trail_past(t, at)->page, from = st->ref[place_of(st, t->main.at)], n = 0;
+  uint32_t first = emuv_trail_past(t, at)->page, from = note_of(st, t->main.at)->ref, n = 0;
   bool trusted = is_trusted(st, first);
-  while (at + n <= t->now && emuv_trail_past(t, at + n)->page == first + n &&
-         st->ref[place_of(st, at + n)] - from <= st->env->depth_pages && is_trusted(st, first + n) == trusted &&
-         is_time(st, first + n, at + n, waiting + n)) {
-    promise(st, first + n, at + n);
-    n++;
+  for (; at + n <= t->now; n++) {
+    uint32_t page = first + n;
+    if (emuv_trail_past(t, at + n)->page != page || note_of(st, at + n)->ref - from > st->env->depth_pages) break;
+    if (is_trusted(st, page) != trusted) break;
+    bool absent = proposal_wants(st->env, page);
+    if (absent && !is_time(st, page, at + n, waiting + n)) break;
+    promise(st, page, at + n, absent);
   }
   return n;
 }
