@@ -24,6 +24,8 @@ static struct emuv_config pattern(const char *kind, uint64_t objects, uint64_t r
   struct emuv_err err = {0};
   if (emuv_config_defaults(&c, &err) || emuv_preset_load_hardware("rtx-4090", &c, &err)) fail_msg("%s", err.text);
   strcpy(c.source, "pattern");
+  strcpy(c.policy, "lru");
+  strcpy(c.prefetch, "none");
   strcpy(c.pattern.kind, kind);
   c.pattern.object = c.page_size = PAGE;
   c.pattern.objects = objects;
