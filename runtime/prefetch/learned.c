@@ -12,7 +12,7 @@
  * feedback from accuracy: Srinath, Mutlu, Kim and Patt, HPCA 2007.
  *
  * A page that is loaded ahead waits in a frame that could keep another one. By Little's law what that costs is the time
- * that pages wait, as a share of the time that they are away: so a page comes ahead either by at most a 64th of the
+ * that pages wait, as a share of the time that they are away: so a page comes early by at most a 128th of the
  * references that it is away, or while no more wait than a 64th of those that were loaded meanwhile.
  *
  * Nothing is proposed while no trail holds. Runs known only at launch (experts) stay out of the history where the
@@ -21,17 +21,17 @@
 #include "runtime/prefetch/proposal.h"
 
 enum {
-  SHARE = 64,        /* of what is moved without loading ahead: one part more is moved with it, at most */
-  EARLY_SHARE = 128, /* of the references that a page is away it comes early by one part, at most, */
-  AWAY_LEAST = 16,   /* references that a page is away for which being early by one counts as nothing */
+  SHARE = 64,        /* of the pages that were loaded while a page was away, one part may wait, */
+  EARLY_SHARE = 128, /* or the page comes early by one part of the references that it is away, */
+  AWAY_LEAST = 16,   /* and by one reference if it is away for this many */
   RECORD_SHARE = 4,  /* older promises count half after pages/4 new ones, */
   RECORD_LEAST = 64, /* but after this many at least, */
   RECORD_MOST = 256, /* and at most */
   FAILURES = 16,     /* of the promises one part may fail */
   MOST_TRUST = 15,   /* kept promises of a page that are counted */
-  TRUSTED = 8,       /* of them make a page reliable whatever others do */
-  FAILED = 0x80,     /* beside the count: a promise of the page has not been kept */
-  PLACES = 8,        /* promises of neighbouring times give way to each other by so many */
+  TRUSTED = 8,       /* so many of them are enough where promises fail */
+  FAILED = 0x80,     /* beside the count: a promise of the page has failed */
+  PLACES = 8,        /* a promise whose place is taken gets one of so many behind it */
 };
 
 #define ABSENT 0x80000000u /* beside the page: it was not in VRAM when it was promised */
