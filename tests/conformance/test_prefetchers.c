@@ -377,7 +377,6 @@ static void test_learned_judges_itself(void **unused)
   free(p.state);
   free(s);
   assert_true(fixed > 2 * STEPS); /* of 8 for each of the last STEPS / 2 steps */
-  print_message("fixed %u chosen %u\n", fixed, chosen);
   assert_true(chosen < fixed / 10);
 }
 
