@@ -191,6 +191,13 @@ static void set_scenario_name(struct crossing *x, struct emuv_config *config)
   (void)snprintf(config->scenario, sizeof config->scenario, "%.*s", (int)length, file);
 }
 
+/* The default prefetcher belongs to the default policy: who names a policy and no prefetcher means the policy alone. */
+static int apply_prefetch(struct crossing *x, struct composition *c, struct emuv_config *config)
+{
+  if (find_column(c, "prefetch") != NULL || find_column(c, "policy") == NULL) return EMUV_OK;
+  return emuv_option_parse(option("prefetch"), config, "none", x->err);
+}
+
 static int build(struct crossing *x, struct composition *c, struct emuv_config *config)
 {
   *config = x->defaults;
@@ -203,6 +210,7 @@ static int build(struct crossing *x, struct composition *c, struct emuv_config *
     rc = emuv_option_parse(opt, config, text_of(&c->column[i]), x->err);
   }
   if (rc == EMUV_OK) rc = apply_trace(x, c, config);
+  if (rc == EMUV_OK) rc = apply_prefetch(x, c, config);
   if (rc != EMUV_OK) return rc;
   set_scenario_name(x, config);
   emuv_config_canonical(config);

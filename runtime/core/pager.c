@@ -167,7 +167,6 @@ uint32_t emuv_pager_pin(struct emuv_pager *p, uint32_t first, uint32_t n, uint32
 
 void emuv_pager_hold(struct emuv_pager *p, uint32_t first, uint32_t n, bool on)
 {
-  enum { HELD = 2 }; /* beside the 1 of pages that are pinned or loaded ahead */
-  for (uint32_t i = first; i < first + n; i++)
-    if (p->state[i] & EMUV_PAGE_VRAM) p->pinned[i] = (uint8_t)(on ? p->pinned[i] | HELD : p->pinned[i] & ~HELD);
+  uint8_t *pinned = p->pinned + first, held = on ? EMUV_HELD : 0; /* stores through it could change *p */
+  for (uint32_t i = 0; i < n; i++) pinned[i] = (uint8_t)((pinned[i] & ~EMUV_HELD) | held);
 }

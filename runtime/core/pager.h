@@ -192,7 +192,7 @@ int64_t emuv_pager_prefetch(struct emuv_pager *pager, uint32_t first, uint32_t n
 int emuv_pager_write_through(struct emuv_pager *pager, uint32_t first, uint32_t n, double end_ns, struct emuv_err *err);
 /* Pins resident pages of a run for good (until free); never more than all frames but `leave`. Returns pages pinned. */
 uint32_t emuv_pager_pin(struct emuv_pager *pager, uint32_t first, uint32_t n, uint32_t leave);
-/* While held, the pages of a run that are in VRAM are not given up: a launch is using them. Not counted as pinned. */
+/* While held, the pages of a run, there or to come, are not given up: a launch is using them. Not counted as pinned. */
 void emuv_pager_hold(struct emuv_pager *pager, uint32_t first, uint32_t n, bool on);
 /* Every invariant above: 0, or EMUV_ERR_INTERNAL and what is wrong. Slow. */
 int emuv_pager_check(const struct emuv_pager *pager, struct emuv_err *err);

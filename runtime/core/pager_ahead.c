@@ -62,7 +62,7 @@ void emuv_pager_ahead_used(struct emuv_pager *p, uint32_t first, uint32_t n, str
     if (!(s & (EMUV_PAGE_AHEAD | EMUV_PAGE_LATE))) continue;
     p->state[i] = (uint8_t)(s & ~(EMUV_PAGE_AHEAD | EMUV_PAGE_LATE));
     if (s & EMUV_PAGE_AHEAD) {
-      p->pinned[i] = 0;
+      p->pinned[i] &= (uint8_t)~EMUV_PIN;
       p->n_pinned--;
       p->n_ahead--;
     } else {
@@ -85,7 +85,7 @@ void emuv_pager_ahead_wasted(struct emuv_pager *p, uint32_t page)
 static void cancel(struct emuv_pager *p, uint32_t page)
 {
   p->state[page] = (uint8_t)((p->state[page] & ~EMUV_PAGE_AHEAD) | EMUV_PAGE_LATE);
-  p->pinned[page] = 0;
+  p->pinned[page] &= (uint8_t)~EMUV_PIN;
   p->n_pinned--;
   p->n_ahead--;
   p->n_late++;

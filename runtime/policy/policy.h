@@ -22,16 +22,22 @@
 #define EMUV_NEVER UINT32_MAX /* "next use" of a page that is not referenced again */
 
 enum emuv_policy_flag {
-  EMUV_POLICY_NEEDS_FUTURE = 1, /* the `next` arguments are required (belady) */
-  EMUV_POLICY_STACK = 2,        /* has the inclusion property: a larger memory holds what a smaller one holds */
-  EMUV_POLICY_RANDOMISED = 4,   /* depends on the seed */
+  EMUV_POLICY_NEEDS_FUTURE = 1,    /* the `next` arguments are required (belady) */
+  EMUV_POLICY_STACK = 2,           /* has the inclusion property: a larger memory holds what a smaller one holds */
+  EMUV_POLICY_RANDOMISED = 4,      /* depends on the seed */
+  EMUV_POLICY_GIVES_UP_NEWEST = 8, /* what has just been used may leave first: a running launch's pages must be held */
+};
+
+enum emuv_policy_pin {
+  EMUV_PIN = 1,  /* kept by the user's wish, or loaded ahead of its use */
+  EMUV_HELD = 2, /* used by the running launch, or about to be */
 };
 
 struct emuv_policy_env {
   uint32_t n_pages;      /* ids are below this */
   uint32_t capacity;     /* frames; at most this many pages are resident; >= 1 */
   uint32_t n_refs;       /* length of the reference string where it is known (NEEDS_FUTURE), else 0 */
-  const uint8_t *pinned; /* one byte per page, non-zero = must not be chosen; NULL = nothing is ever pinned */
+  const uint8_t *pinned; /* one byte per page, bits of emuv_policy_pin: not 0 = must not be chosen; NULL = never */
   uint64_t seed;
 };
 

@@ -55,7 +55,7 @@ struct state {
   struct emuv_list newcomers, late, ahead;
   uint32_t length;  /* of the history */
   uint32_t n;       /* resident pages */
-  uint32_t highest; /* the last slot that got a page since the last search, EMUV_NO_PAGE = none did */
+  uint32_t highest; /* the last slot that got a page that may leave since the last search, EMUV_NO_PAGE = none did */
 };
 
 static unsigned page_bits(const struct emuv_policy_env *env)
@@ -132,6 +132,7 @@ static inline void slot_add(struct state *s, uint32_t page, uint32_t position)
   s->link[page] = (struct emuv_list_link){.newer = second, .older = EMUV_NO_PAGE};
   s->slot[slot] = page;
   s->at[page] = slot;
+  if (s->env->pinned && s->env->pinned[page]) return; /* it stays pinned as long as `highest` counts */
   if (s->highest == EMUV_NO_PAGE || rank_of(s, slot) > rank_of(s, s->highest)) s->highest = slot;
 }
 
@@ -187,7 +188,7 @@ static uint32_t shortest(const struct state *s, uint32_t interval, uint32_t at)
   for (unsigned i = 0; i < INTERVALS && emuv_trail_knows(&s->trail, at) && emuv_trail_past(&s->trail, at)->before;
        i++) {
     uint32_t before = emuv_trail_past(&s->trail, at)->before;
-    if (at - before > EMUV_TRAIL_REACH && at - before < interval) interval = at - before;
+    if (at - before > s->trail.reach && at - before < interval) interval = at - before;
     at = before;
   }
   return interval;
@@ -201,7 +202,7 @@ static uint32_t predict(const struct state *s, uint32_t at, uint32_t newest)
   if (at == s->trail.main.at) return interval;
   uint32_t gap = emuv_trail_foreseen(&s->trail, newest);
   if (gap) return gap;
-  return interval > EMUV_TRAIL_REACH ? shortest(s, interval, newest) : interval;
+  return interval > s->trail.reach ? shortest(s, interval, newest) : interval;
 }
 
 /* When to expect a page again that was not referenced when it was due. */
@@ -251,7 +252,7 @@ static inline void expire(struct state *s)
 static inline uint32_t first_gap(const struct state *s, uint32_t gap, uint32_t burst, bool came)
 {
   if (burst && burst < gap) return burst;
-  if (!came || gap <= EMUV_TRAIL_REACH) return gap;
+  if (!came || gap <= s->trail.reach) return gap;
   return gap + gap / BONUS < s->length - 1 ? gap + gap / BONUS : s->length - 1;
 }
 
@@ -296,7 +297,7 @@ static inline void insert1(struct state *s, uint32_t page, uint32_t next)
 {
   (void)next;
   s->n++;
-  if (s->env->pinned && s->env->pinned[page]) {
+  if (s->env->pinned && (s->env->pinned[page] & EMUV_PIN)) {
     enter(s, page, AHEAD);
   } else if (emuv_trail_in_burst(&s->trail, page)) {
     emuv_trail_prolong(&s->trail, page);
@@ -474,5 +475,5 @@ static int check(const struct state *s, struct emuv_err *err)
 
 #define POLICY recur
 #define POLICY_SUMMARY "the farthest predicted next use, from how the program repeats itself"
-#define POLICY_FLAGS 0
+#define POLICY_FLAGS EMUV_POLICY_GIVES_UP_NEWEST
 #include "runtime/policy/instantiate.h"

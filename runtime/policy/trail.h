@@ -19,8 +19,13 @@
 
 enum {
   EMUV_TRAIL_NEAR_SHARE = 12, /* touches of a burst are at most frames/12 references apart, */
-  EMUV_TRAIL_NEAR_MOST = 64,  /* and at most this many */
-  EMUV_TRAIL_REACH = 64,      /* references by which a trail may be set right */
+  EMUV_TRAIL_NEAR_MOST = 64,  /* and at most this many; */
+  EMUV_TRAIL_NEAR_FEW = 16,   /* where frames are few, up to this many and frames/8, */
+  EMUV_TRAIL_FEW_SHARE = 8,   /* since a launch in the middle of a burst has as many pages beside it as elsewhere, */
+  EMUV_TRAIL_FEW_EXCESS = 4,  /* but at most a quarter of the pages that find no frame */
+  EMUV_TRAIL_REACH_SHARE = 8, /* a trail may be set right by at most pages/8 references, */
+  EMUV_TRAIL_REACH_LEAST = 8, /* and by this many, at least */
+  EMUV_TRAIL_REACH_MOST = 64, /* and at most */
   EMUV_TRAIL_LOOK_BACK = 64,  /* former references of a page that are looked at for that */
   EMUV_TRAIL_LOCK = 4,        /* references that a trail must have held to count; */
   EMUV_TRAIL_LOCK_MOST = 128, /* of more than this it knows no difference */
@@ -45,6 +50,7 @@ struct emuv_trail {
   struct emuv_trail_place main, other;
   uint64_t context; /* the last few pages */
   uint32_t length;  /* a power of two */
+  uint32_t reach;   /* references by which it may be set right */
   uint32_t near;    /* references that touches of a burst are apart at most */
   uint32_t now;     /* position of the last reference */
 };
@@ -67,16 +73,33 @@ static inline size_t emuv_trail_bytes(uint32_t n_pages, uint32_t length)
          emuv_policy_round((size_t)length * sizeof(uint32_t)) + 2 * emuv_policy_round(n_pages * sizeof(uint32_t));
 }
 
+static inline uint32_t emuv_trail_near(uint32_t n_pages, uint32_t frames)
+{
+  uint32_t near = frames / EMUV_TRAIL_NEAR_SHARE, few = frames / EMUV_TRAIL_FEW_SHARE;
+  uint32_t excess = n_pages > frames ? (n_pages - frames) / EMUV_TRAIL_FEW_EXCESS : 0;
+  if (few > excess) few = excess;
+  if (few > EMUV_TRAIL_NEAR_FEW) few = EMUV_TRAIL_NEAR_FEW;
+  if (near < few) near = few;
+  if (near > EMUV_TRAIL_NEAR_MOST) near = EMUV_TRAIL_NEAR_MOST;
+  return near > 0 ? near : 1;
+}
+
+static inline uint32_t emuv_trail_reach(uint32_t n_pages)
+{
+  uint32_t reach = n_pages / EMUV_TRAIL_REACH_SHARE;
+  if (reach < EMUV_TRAIL_REACH_LEAST) return EMUV_TRAIL_REACH_LEAST;
+  return reach < EMUV_TRAIL_REACH_MOST ? reach : EMUV_TRAIL_REACH_MOST;
+}
+
 /* Takes emuv_trail_bytes() of zeroed memory from *at. */
 static inline void emuv_trail_init(struct emuv_trail *t, char **at, uint32_t n_pages, uint32_t length, uint32_t frames)
 {
-  *t = (struct emuv_trail){.length = length, .near = frames / EMUV_TRAIL_NEAR_SHARE};
+  *t = (struct emuv_trail){
+      .length = length, .near = emuv_trail_near(n_pages, frames), .reach = emuv_trail_reach(n_pages)};
   t->past = emuv_policy_carve(at, (size_t)length * sizeof *t->past);
   t->found = emuv_policy_carve(at, (size_t)length * sizeof *t->found);
   t->last = emuv_policy_carve(at, n_pages * sizeof *t->last);
   t->touched = emuv_policy_carve(at, n_pages * sizeof *t->touched);
-  if (t->near < 1) t->near = 1;
-  if (t->near > EMUV_TRAIL_NEAR_MOST) t->near = EMUV_TRAIL_NEAR_MOST;
 }
 
 static inline struct emuv_trail_reference *emuv_trail_past(const struct emuv_trail *t, uint32_t position)
@@ -123,8 +146,8 @@ static inline uint32_t emuv_trail_first_behind(const struct emuv_trail *t, uint3
 static inline uint32_t emuv_trail_nearest(const struct emuv_trail *t, uint32_t position, uint32_t newest)
 {
   uint32_t before, behind = emuv_trail_first_behind(t, position, newest, &before);
-  if (behind && behind - position > EMUV_TRAIL_REACH) behind = 0;
-  if (before && position - before > EMUV_TRAIL_REACH) before = 0;
+  if (behind && behind - position > t->reach) behind = 0;
+  if (before && position - before > t->reach) before = 0;
   if (!behind || !before) return behind ? behind : before;
   return behind - position < position - before ? behind : before;
 }
@@ -133,7 +156,7 @@ static inline uint32_t emuv_trail_nearest(const struct emuv_trail *t, uint32_t p
 static inline bool emuv_trail_is_landmark(const struct emuv_trail *t, uint32_t position)
 {
   const struct emuv_trail_reference *r = emuv_trail_past(t, position);
-  return (!r->before || position - r->before > EMUV_TRAIL_REACH) && r->after - position > EMUV_TRAIL_REACH;
+  return (!r->before || position - r->before > t->reach) && r->after - position > t->reach;
 }
 
 static inline uint32_t *emuv_trail_found(const struct emuv_trail *t)

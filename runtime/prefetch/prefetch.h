@@ -21,6 +21,7 @@ struct emuv_prefetch_env {
   const struct emuv_program *program; /* slices up to the current one are history; later ones are the future */
   const uint8_t *state;               /* per page: bit EMUV_PAGE_VRAM (runtime/core/pager.h) = resident or on its way */
   uint32_t depth_pages;               /* how far ahead to look at most, in pages */
+  const uint32_t *n_ahead;            /* pages loaded ahead that wait for their use; NULL = not known */
   bool skip_dynamic;                  /* leave out runs that are known only at launch */
 };
 

@@ -17,7 +17,15 @@
 
 #include <stdlib.h>
 
-enum { LOOKAHEAD_SLICES = 8, LOOKAHEAD_SHARE = 64, MAX_PROPOSALS = 4096, CHECK_EVERY = 256 };
+enum {
+  LOOKAHEAD_SLICES = 8,
+  LOOKAHEAD_SHARE = 64,
+  PATIENCE_SHARE = 16,
+  HOLD_SHARE = 32,
+  SMALL_SLICES = 8,
+  MAX_PROPOSALS = 4096,
+  CHECK_EVERY = 256
+};
 
 /* The slice that is being referenced. References are counted from its first. */
 struct now {
@@ -46,6 +54,7 @@ struct run {
   uint8_t *pinnable;          /* per page: the user wants it kept; NULL = none */
   double *slice_end_ns;       /* per slice: when it ended */
   uint32_t vram_frames, window_pages;
+  uint64_t step_loads;            /* pages that the last step brought; before there was one: all of them */
   struct emuv_pager_counts start; /* counters at the start of the timed part */
   struct now now;
 };
@@ -132,10 +141,13 @@ static uint32_t depth_pages(const struct run *r)
   return pages > r->window_pages && !r->how->lookahead_bytes ? (uint32_t)pages : r->window_pages;
 }
 
-/* What has not been used when twice the look-ahead has passed was a mistake: so many slices, on average. */
+/* What has not been used when twice the look-ahead has passed was a mistake: so many slices, on average. Slices come in
+ * bursts on the same pages where pages are large, so not before a 16th of a step. */
 static uint32_t patience_slices(const struct run *r)
 {
   uint64_t slices = 2 * (uint64_t)depth_pages(r) * r->program.n_slices / (r->program.n_refs ? r->program.n_refs : 1);
+  uint64_t least = r->program.n_slices / (r->program.n_steps ? r->program.n_steps : 1) / PATIENCE_SHARE;
+  if (slices < least) slices = least;
   return slices < UINT32_MAX - 1 ? (uint32_t)slices + 1 : UINT32_MAX;
 }
 
@@ -184,12 +196,18 @@ static void choose_window(struct run *r)
   r->window_pages = (uint32_t)pages;
 }
 
-/* Where pages are loaded ahead, two slices fit into the window: one is on its way while the other waits to run. */
+/* Where pages are loaded ahead, two slices fit into the window: one is on its way while the other waits to run. Pages
+ * of a slice that is held fill frames as well, so it is no larger than the window, but not so small that launches cost.
+ */
 static uint64_t slice_bytes(const struct run *r)
 {
-  uint64_t half = r->window_pages / 2 * r->how->page_bytes;
-  bool ahead = r->how->prefetch != emuv_prefetch_find("none");
-  return ahead && half < r->c->slice ? half : r->c->slice;
+  uint64_t window = r->window_pages * r->how->page_bytes, slice = r->c->slice, most = slice;
+  if (r->how->prefetch != emuv_prefetch_find("none")) {
+    most = r->window_pages / 2 * r->how->page_bytes;
+  } else if (r->how->policy->flags & EMUV_POLICY_GIVES_UP_NEWEST) {
+    most = window > slice / SMALL_SLICES ? window : slice / SMALL_SLICES;
+  }
+  return most < slice ? most : slice;
 }
 
 static int open_prefetcher(struct run *r, struct emuv_err *err)
@@ -197,6 +215,7 @@ static int open_prefetcher(struct run *r, struct emuv_err *err)
   r->prefetch_env = (struct emuv_prefetch_env){.program = &r->program,
                                                .state = r->pager.state,
                                                .depth_pages = depth_pages(r),
+                                               .n_ahead = &r->pager.n_ahead,
                                                .skip_dynamic = r->how->skip_dynamic};
   r->prefetch_state = calloc(1, r->how->prefetch->state_bytes(&r->prefetch_env) + 64);
   r->proposals = calloc(MAX_PROPOSALS, sizeof *r->proposals);
@@ -300,11 +319,30 @@ static void close_all(struct run *r)
   free(r->slice_end_ns);
 }
 
+static void hold_slice(struct run *r, uint32_t slice, bool on)
+{
+  const struct emuv_slice *s = &r->program.slices[slice];
+  const struct emuv_page_run *run = &r->program.runs[s->first_run];
+  for (uint32_t i = 0; i < s->n_runs; i++) emuv_pager_hold(&r->pager, run[i].first, run[i].n, on);
+}
+
+/* Policies that give up what has just been used would take pages from the running slice, which would then run in parts
+ * of one page. But while a page is held it fills a frame, as one that was loaded ahead does: so not for slices of more
+ * than a 32nd of what a step moves, half of which is held on average. */
+static bool must_hold(const struct run *r)
+{
+  uint32_t pages = end_ref(r, r->now.slice) - r->program.slices[r->now.slice].first_ref;
+  if (!(r->how->policy->flags & EMUV_POLICY_GIVES_UP_NEWEST)) return false;
+  return pages <= r->step_loads / HOLD_SHARE && pages < r->vram_frames - r->pager.n_pinned;
+}
+
 static int touch_slice(struct run *r, double start_ns, struct emuv_err *err)
 {
   struct now *now = &r->now;
   const struct emuv_slice *s = &r->program.slices[now->slice];
+  const bool hold = must_hold(r);
   int rc = 0;
+  if (hold) hold_slice(r, now->slice, true);
   now->referencing = true;
   for (now->run = 0; !rc && now->run < s->n_runs; now->run++) {
     const struct emuv_page_run *run = &r->program.runs[s->first_run + now->run];
@@ -313,6 +351,7 @@ static int touch_slice(struct run *r, double start_ns, struct emuv_err *err)
     now->run_ref += run->n;
   }
   now->referencing = false;
+  if (hold) hold_slice(r, now->slice, false);
   now->faults += now->outcome.faults;
   r->pager.frame_wait_slice = UINT32_MAX;
   return rc;
@@ -347,13 +386,6 @@ static uint32_t prefetch_budget(const struct run *r)
   uint32_t window = r->window_pages > r->pager.n_ahead ? r->window_pages - r->pager.n_ahead : 0;
   uint32_t room = spare > pinned ? spare - pinned : 0;
   return window < room ? window : room;
-}
-
-static void hold_slice(struct run *r, uint32_t slice, bool on)
-{
-  const struct emuv_slice *s = &r->program.slices[slice];
-  const struct emuv_page_run *run = &r->program.runs[s->first_run];
-  for (uint32_t i = 0; i < s->n_runs; i++) emuv_pager_hold(&r->pager, run[i].first, run[i].n, on);
 }
 
 /* A page of the running slice is busy until it ends: a copy into its frame would only begin then, and others behind it.
@@ -403,11 +435,14 @@ static int run_steps(struct run *r, struct emuv_metrics *m, struct emuv_err *err
 {
   const struct emuv_machine_ops *ops = r->machine->ops;
   int rc = load_all(r, err);
+  r->step_loads = r->program.n_pages;
   for (size_t s = 0; !rc && s < r->w->n_steps; s++) {
     if (s == r->w->warmup_steps) r->start = r->pager.count;
+    uint64_t before = r->pager.count.up;
     rc = ops->step_begin(r->machine, s, err);
     for (uint32_t i = r->program.step_first_slice[s]; !rc && i < r->program.step_first_slice[s + 1]; i++)
       rc = run_slice(r, i, err);
+    r->step_loads = r->pager.count.up - before;
     if (!rc) rc = ops->step_end(r->machine, s, m, err);
   }
   return rc ? rc : emuv_pager_check(&r->pager, err);

@@ -28,6 +28,8 @@ static struct emuv_config launches(uint64_t objects, uint64_t pages, uint64_t re
   struct emuv_err err = {0};
   if (emuv_config_defaults(&c, &err) || emuv_preset_load_hardware("rtx-4090", &c, &err)) fail_msg("%s", err.text);
   strcpy(c.source, "pattern");
+  strcpy(c.policy, "lru");
+  strcpy(c.prefetch, "none");
   strcpy(c.pattern.kind, "cyclic");
   c.page_size = PAGE;
   c.pattern.object = pages * PAGE;

@@ -24,6 +24,8 @@ static struct emuv_config pattern(const char *kind, uint64_t objects, uint64_t r
   struct emuv_err err = {0};
   if (emuv_config_defaults(&c, &err) || emuv_preset_load_hardware("rtx-4090", &c, &err)) fail_msg("%s", err.text);
   strcpy(c.source, "pattern");
+  strcpy(c.policy, "lru");
+  strcpy(c.prefetch, "none");
   strcpy(c.pattern.kind, kind);
   c.pattern.object = c.page_size = PAGE;
   c.pattern.objects = objects;
@@ -120,7 +122,10 @@ static void compare_with_replay(const struct emuv_config *c)
   assert_int_equal(emuv_program_build(&w, c->page_size, c->slice, &p, &err), 0);
   uint32_t frames = (uint32_t)(c->vram / c->page_size);
   for (size_t i = 0; emuv_policies[i]; i++) {
-    struct emuv_metrics m = paged(*c, emuv_policies[i]->name);
+    struct emuv_config one = *c;
+    if (emuv_policies[i]->flags & EMUV_POLICY_GIVES_UP_NEWEST)
+      one.slice = c->page_size; /* no page is held for others */
+    struct emuv_metrics m = paged(one, emuv_policies[i]->name);
     uint64_t expected = replay(emuv_policies[i], &p, frames < p.n_pages ? frames : p.n_pages, c->seed);
     if (m.faults + m.births != expected)
       fail_msg("%s %s, %u frames: the pager misses %llu, replay %llu", c->pattern.kind, emuv_policies[i]->name, frames,
@@ -147,6 +152,23 @@ static void test_pager_misses_what_the_policy_misses(void **unused)
       c.pattern.object = PAGE / 3; /* several objects a page */
       compare_with_replay(&c);
     }
+}
+
+/* A launch that gives up its own pages runs in parts of one page. Held, it runs whole, and costs few frames: with 0.75
+ * of a scan in VRAM at most a 64th more misses, and much less time where a copy takes less than a launch. */
+static void test_slices_run_whole(void **unused)
+{
+  (void)unused;
+  struct emuv_config c = pattern("cyclic", 500, 10000, 0), one;
+  c.page_size = 64 << 10;
+  c.pattern.object = 8 * c.page_size;
+  c.vram = 3000 * c.page_size;
+  one = c;
+  one.slice = c.page_size;
+  struct emuv_metrics whole = paged(c, "recur"), parts = paged(one, "recur"), lru = paged(c, "lru");
+  assert_true((double)whole.faults < (1 + 1 / 64.0) * (double)parts.faults);
+  assert_true(whole.total_s < 0.7 * parts.total_s);
+  assert_true(whole.total_s < 0.5 * lru.total_s);
 }
 
 static void test_a_decoder_misses_what_the_policy_misses(void **unused)
@@ -363,6 +385,7 @@ int main(void)
       cmocka_unit_test(test_lru_misses_every_reference_of_a_scan),
       cmocka_unit_test(test_belady_on_a_scan),
       cmocka_unit_test(test_pager_misses_what_the_policy_misses),
+      cmocka_unit_test(test_slices_run_whole),
       cmocka_unit_test(test_a_decoder_misses_what_the_policy_misses),
       cmocka_unit_test(test_link_speed_changes_time_not_misses),
       cmocka_unit_test(test_misses_cost_speed),

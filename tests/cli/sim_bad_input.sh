@@ -102,7 +102,7 @@ has err 'warning: in 4 configurations VRAM is smaller than what one layer touche
 has out 'layer-offload: cannot run'
 has out '1 of 4 configurations cannot run; column status says why:'
 grep -Eq '^  layer-offload needs [0-9.]+ GiB in VRAM .* and has 512 MiB$' out || fail 'no reason is given'
-for way in 'emuv: ' uva 'paged lru'; do grep -q "^$way" out || fail "$way is not in the table"; done
+for way in 'emuv: ' uva 'paged recur + learned'; do grep -q "^$way" out || fail "$way is not in the table"; done
 status 0 "$sim" small.yaml -q --csv
 [ "$(cut -d, -f1-40 out | grep -c ',ok,')" -eq 3 ] || fail 'three of four run'
 exit 0

@@ -324,12 +324,60 @@ static void test_what_each_promises(void **unused)
   expect(&p, 4, 3, 10, 3);
   assert_int_equal(propose(&p, 7, 0, 3, 8).n, 0); /* nothing follows */
   free(p.state);
+  free(s);
+}
+
+/* What learned loads ahead: what followed the last time, as early as the frames that it takes are worth it. */
+static void test_learned_follows_the_past(void **unused)
+{
+  (void)unused;
+  const uint32_t march[] = {10, 30, 50, 70, 90, 10, 30, 50};
+  struct scene *s = scene_of(march, 8, 4);
+  struct predictor p;
+  for (uint32_t missed = 0; missed <= 100; missed += 100) {
+    predictor_open(&p, emuv_prefetch_find("learned"), s, 300, false);
+    for (uint32_t i = 0; i < 5; i++) assert_int_equal(propose(&p, i, missed, 3, 8).n, 0); /* never been here */
+    assert_int_equal(propose(&p, 5, missed, 3, 8).n, 0);                                  /* four pages may be chance */
+    struct answer a = propose(&p, 6, missed, 3, 8);
+    assert_int_equal(a.n, 1);
+    assert_int_equal(a.runs[0].first, 50);
+    assert_int_equal(a.runs[0].n, missed ? 3 : 1); /* where nothing else is loaded, one page is a large share */
+    free(p.state);
+  }
+  free(s);
+}
+
+enum { FIXED = 20, CHOICES = 8, STEPS = 60 };
+
+/* A step: pages that are always the same, then those of one of eight experts, by chance. */
+static struct scene *scene_of_experts(void)
+{
+  uint32_t first[2 * STEPS];
+  struct scene *s = scene_new(4);
+  for (uint32_t i = 0; i < STEPS; i++) {
+    first[2 * i] = 0;
+    first[2 * i + 1] = FIXED + below(s, CHOICES) * FIXED;
+  }
+  free(s);
+  return scene_of(first, 2 * STEPS, FIXED);
+}
+
+/* Nobody can know the experts: most of what is proposed once that is clear are the pages that every step uses. */
+static void test_learned_judges_itself(void **unused)
+{
+  (void)unused;
+  struct scene *s = scene_of_experts();
+  struct predictor p;
+  uint32_t fixed = 0, chosen = 0;
   predictor_open(&p, emuv_prefetch_find("learned"), s, 300, false);
-  for (uint32_t i = 0; i < 5; i++) assert_int_equal(propose(&p, i, 0, 3, 8).n, 0); /* never been here */
-  assert_int_equal(propose(&p, 5, 0, 3, 8).n, 0);                                  /* three pages may be chance */
-  expect(&p, 6, 3, 50, 3);                                                         /* as the last time */
+  for (uint32_t i = 0; i < 2 * STEPS; i++) {
+    struct answer a = propose(&p, i, 500, 8, 8); /* so much is loaded that eight pages are a small share */
+    for (uint32_t r = 0; r < a.n && i >= STEPS; r++) *(a.runs[r].first < FIXED ? &fixed : &chosen) += a.runs[r].n;
+  }
   free(p.state);
   free(s);
+  assert_true(fixed > 2 * STEPS); /* of 8 for each of the last STEPS / 2 steps */
+  assert_true(chosen < fixed / 10);
 }
 
 static void test_programs_without_layers_or_pages(void **unused)
@@ -360,6 +408,8 @@ int main(void)
       cmocka_unit_test(test_the_future_is_not_read),
       cmocka_unit_test(test_dynamic_runs_are_skipped),
       cmocka_unit_test(test_what_each_promises),
+      cmocka_unit_test(test_learned_follows_the_past),
+      cmocka_unit_test(test_learned_judges_itself),
       cmocka_unit_test(test_programs_without_layers_or_pages),
   };
   return cmocka_run_group_tests_name("prefetchers", tests, NULL, NULL);

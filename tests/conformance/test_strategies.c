@@ -256,6 +256,7 @@ static void test_flags(void **unused)
     struct emuv_metrics a, b;
     strcpy(c.strategy, ops->name);
     strcpy(c.policy, "lru");
+    strcpy(c.prefetch, "none");
     c.vram = s.workload.address_bytes * 2 / 3;
     assert_true(run(&s, &c, &a));
     strcpy(c.policy, "belady");

@@ -60,8 +60,8 @@ static void documented_defaults(void **state)
   assert_string_equal(c.model.preset, "llama-2-7b");
   assert_string_equal(c.hw.preset, "rtx-4090");
   assert_string_equal(c.strategy, "paged");
-  assert_string_equal(c.policy, "lru");
-  assert_string_equal(c.prefetch, "none");
+  assert_string_equal(c.policy, "recur");
+  assert_string_equal(c.prefetch, "learned");
   assert_int_equal(c.page_size, 2 << 20);
   assert_int_equal(c.context, 4096);
   assert_int_equal(c.ram, UINT64_C(256) << 30);

@@ -213,6 +213,29 @@ static void equal_work_has_one_row(void **state)
   emuv_scenario_free(&s);
 }
 
+static void check_pair(const char *text, const char *policy, const char *prefetch)
+{
+  struct emuv_scenario s = parse(text, NULL, 0);
+  assert_int_equal(s.n_configs, 1);
+  assert_string_equal(s.configs[0].policy, policy);
+  assert_string_equal(s.configs[0].prefetch, prefetch);
+  emuv_scenario_free(&s);
+}
+
+/* The recommended pair, unless a policy is named: then that one alone. */
+static void the_default_pair(void **state)
+{
+  (void)state;
+  check_pair("{}", "recur", "learned");
+  check_pair("policy: lru\n", "lru", "none");
+  check_pair("policy: recur\n", "recur", "none");
+  check_pair("prefetch: oracle\n", "recur", "oracle");
+  check_pair("policy: belady\nprefetch: learned\n", "belady", "learned");
+  check_pair("policy: lru\nsweep:\n  - vram: 1GiB\n", "lru", "none");
+  assert_same_hash("policy: lru\n", "policy: lru\nprefetch: none\n", true);
+  assert_same_hash("{}", "policy: recur\nprefetch: learned\n", true);
+}
+
 static void hashes_see_values_and_not_names(void **state)
 {
   (void)state;
@@ -381,6 +404,7 @@ int main(void)
       cmocka_unit_test(a_trace_or_a_pattern_says_the_source),
       cmocka_unit_test(keys_that_the_strategy_ignores_are_fixed),
       cmocka_unit_test(equal_work_has_one_row),
+      cmocka_unit_test(the_default_pair),
       cmocka_unit_test(hashes_see_values_and_not_names),
       cmocka_unit_test(every_hashed_key_changes_the_hash),
       cmocka_unit_test(the_content_of_the_trace_is_part_of_the_hash),
