@@ -11,12 +11,14 @@ add_library(emuv-options INTERFACE)
 target_include_directories(emuv-options INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>)
 target_compile_definitions(emuv-options INTERFACE _GNU_SOURCE)
 target_compile_options(emuv-options INTERFACE ${EMUV_WARNINGS} $<$<BOOL:${EMUV_WERROR}>:-Werror>)
+set(EMUV_RUNS $<NOT:$<BOOL:$<TARGET_PROPERTY:EMUV_ONLY_COMPILED>>>) # of the target that is compiled
 if(EMUV_SANITIZE)
-  target_compile_options(emuv-options INTERFACE -fsanitize=${EMUV_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  set(options -fsanitize=${EMUV_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_options(emuv-options INTERFACE "$<${EMUV_RUNS}:${options}>")
   target_link_options(emuv-options INTERFACE -fsanitize=${EMUV_SANITIZE})
 endif()
 if(EMUV_FUZZ)
-  target_compile_options(emuv-options INTERFACE -fsanitize=fuzzer-no-link) # coverage feedback from the libraries
+  target_compile_options(emuv-options INTERFACE $<${EMUV_RUNS}:-fsanitize=fuzzer-no-link>) # coverage feedback from the libraries
 endif()
 # Lines of libraries and programs are counted, not those of tests. Counters are not atomic: threads that wait for each other
 # at every branch take five times as long, and what counts is whether a line ran, not how often.
