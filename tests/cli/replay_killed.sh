@@ -78,10 +78,7 @@ echo "$kills kills: $restored runs went on from a checkpoint, $done_runs ended i
 # One that surely goes on from a checkpoint, with what it tells.
 rm -f cut.sqlite*
 start -o cut.sqlite -q
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-  sleep 0.02
-  [ ! -e k.ck ] || break
-done
+while [ ! -e k.ck ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
 kill -KILL $pid 2>/dev/null
 wait $pid 2>/dev/null
 [ -e k.ck ] || fail 'no checkpoint'
