@@ -193,16 +193,18 @@ static int steady(struct scan *s, bool write, struct traffic *t, struct emuv_err
   return rc != 0 ? rc : passes(s, write, t, err);
 }
 
-/* One plain copy of a slice: frames from `frame` on, frames of RAM from `ram` on. */
-static int plain_slice(struct scan *s, enum emuv_stream stream, uint32_t frame, uint32_t ram, uint64_t *seq,
-                       struct emuv_err *err)
+/* Plain copy number k of a slice. What goes up lies in the first half of both memories, what goes down in the other. */
+static int plain_slice(struct scan *s, enum emuv_stream stream, uint32_t k, uint64_t *seq, struct emuv_err *err)
 {
+  const uint32_t slice = s->slice_pages, half = stream == EMUV_STREAM_DOWN;
+  const uint32_t in_vram = s->vram_frames / 2, in_ram = s->n_pages / 2;
+  const uint32_t frame = half * in_vram + k % (in_vram / slice) * slice,
+                 ram = half * in_ram + k % (in_ram / slice) * slice;
   struct emuv_copy copies[MAX_SLICE];
   const struct emuv_after after = {{0}};
   for (uint32_t i = 0; i < s->slice_pages; i++)
-    copies[i] = (struct emuv_copy){.frame = (frame + i) % s->vram_frames,
-                                   .bytes = s->page_bytes,
-                                   .host = emuv_engine_memory(s->engine, (ram + i) % s->n_pages)};
+    copies[i] =
+        (struct emuv_copy){.frame = frame + i, .bytes = s->page_bytes, .host = emuv_engine_memory(s->engine, ram + i)};
   return s->options->device->copy(emuv_engine_device(s->engine), stream, copies, s->slice_pages, &after, seq, err);
 }
 
@@ -215,9 +217,9 @@ static int plain_both(struct scan *s, double *rate, struct emuv_err *err)
   uint64_t up = 0, down = 0, bytes = 0;
   int rc = emuv_engine_drain(s->engine, err);
   const double start = emuv_calibrate_now_ns();
-  for (uint32_t at = 0; rc == 0 && emuv_calibrate_now_ns() - start < s->options->seconds * 1e9; at += s->slice_pages) {
-    rc = plain_slice(s, EMUV_STREAM_UP, at, at, &up, err);
-    if (rc == 0) rc = plain_slice(s, EMUV_STREAM_DOWN, at + s->vram_frames / 2, at + s->n_pages / 2, &down, err);
+  for (uint32_t k = 0; rc == 0 && emuv_calibrate_now_ns() - start < s->options->seconds * 1e9; k++) {
+    rc = plain_slice(s, EMUV_STREAM_UP, k, &up, err);
+    if (rc == 0) rc = plain_slice(s, EMUV_STREAM_DOWN, k, &down, err);
     bytes += 2 * s->slice_pages * s->page_bytes;
     if (rc == 0 && up > PLAIN_AHEAD) rc = ops->wait(device, EMUV_STREAM_UP, up - PLAIN_AHEAD, err);
   }
