@@ -87,12 +87,14 @@ FROM plot_rows
 GROUP BY scenario, kind, hardware, model, data_types, context_tokens, batch, ram_bytes, vram_gib, strategy;
 
 -- Bytes moved for one work unit, by path and direction: h2d and d2h are copies, `remote` is host memory that kernels read
--- in place (the column h2d_bytes of table `runs` counts both).
+-- in place (the column h2d_bytes of table `runs` counts both), peer is the memory of another GPU.
 CREATE VIEW IF NOT EXISTS plot_traffic AS
 SELECT p.run_id, p.scenario, p.kind, p.hardware, p.model, p.context_tokens, p.batch, p.page_bytes, p.page,
        p.strategy, p.policy, p.prefetch, p.vram_gib,
        max(0, coalesce(r.h2d_bytes, 0) - coalesce(r.remote_bytes, 0)) / 1073741824.0 / r.tokens AS h2d_gib_per_token,
        coalesce(r.d2h_bytes, 0) / 1073741824.0 / r.tokens AS d2h_gib_per_token,
+       coalesce(r.peer_read_bytes, 0) / 1073741824.0 / r.tokens AS peer_read_gib_per_token,
+       coalesce(r.peer_write_bytes, 0) / 1073741824.0 / r.tokens AS peer_write_gib_per_token,
        coalesce(r.nvme_read_bytes, 0) / 1073741824.0 / r.tokens AS nvme_read_gib_per_token,
        coalesce(r.nvme_write_bytes, 0) / 1073741824.0 / r.tokens AS nvme_write_gib_per_token,
        coalesce(r.remote_bytes, 0) / 1073741824.0 / r.tokens AS remote_gib_per_token
@@ -116,6 +118,7 @@ SELECT m.run_id, s.run_id AS predicted_run_id, m.scenario, m.kind, m.hardware, m
        b.total_s / b.tokens AS measured_s_per_token, a.total_s / a.tokens AS predicted_s_per_token,
        100.0 * (a.total_s - b.total_s) / b.total_s AS error_percent,
        a.faults IS b.faults AND a.hits IS b.hits AND a.h2d_bytes IS b.h2d_bytes AND a.d2h_bytes IS b.d2h_bytes
+         AND a.peer_read_bytes IS b.peer_read_bytes AND a.peer_write_bytes IS b.peer_write_bytes
          AND a.nvme_read_bytes IS b.nvme_read_bytes AND a.nvme_write_bytes IS b.nvme_write_bytes AS same_counts
 FROM plot_rows AS m JOIN plot_rows AS s ON s.config_hash = m.config_hash AND s.kind = 'sim' AND m.kind <> 'sim'
 JOIN runs AS a ON a.run_id = s.run_id JOIN runs AS b ON b.run_id = m.run_id

@@ -70,7 +70,7 @@ in_block faults line | awk '$1 == 2097152 && $2 == 8192000 { n++ } END { exit n 
 # The best of strategy emuv is belady, which was not measured: a measurement of lru must not stand at its bar.
 in_block strategies cell | awk '$1 == 1 { n++ } END { exit n != 2 }' || fail 'bars of the first group'
 in_block strategies cpoint | awk '$1 < 3 && $1 != "NaN" { exit 1 }' || fail 'a measurement of another configuration'
-in_block traffic bar | grep -q '"emuv · lru = fifo · 2 MiB" 16 0 0 0 0' || fail 'traffic of lru'
+in_block traffic bar | grep -q '"emuv · lru = fifo · 2 MiB" 16 0 0 0 0 0 0' || fail 'traffic of lru'
 
 # 24 rows of lru were measured, 5 % slower than predicted.
 in_block fidelity pairs | awk '$1 > 0 && $2 / $1 > 0.9523 && $2 / $1 < 0.9524 && $3 > -4.77 && $3 < -4.76 { n++ } END { exit n != 24 }' ||
