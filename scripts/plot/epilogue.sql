@@ -25,6 +25,8 @@ SELECT 'set', 'settings', rtrim(
                         THEN 'footprint ' || printf('%g', round(min(footprint_gib), 1)) || ' GiB · ' END, '')
        || coalesce(CASE WHEN count(DISTINCT ram_bytes) = 1 AND min(ram_bytes) > 0
                         THEN 'RAM ' || printf('%g', round(min(ram_bytes) / 1073741824.0, 1)) || ' GiB · ' END, '')
+       || coalesce(CASE WHEN count(DISTINCT peer_bytes) = 1 AND min(peer_bytes) > 0
+                        THEN 'other GPU ' || printf('%g', round(min(peer_bytes) / 1073741824.0, 1)) || ' GiB · ' END, '')
        || coalesce(CASE WHEN count(DISTINCT data_types) = 1 AND (SELECT count(DISTINCT data_types) FROM rows_all) > 1
                         THEN min(data_types) || ' · ' END, '')
        || coalesce(CASE WHEN count(DISTINCT context_tokens) = 1 AND min(context_tokens) > 0

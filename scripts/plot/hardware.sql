@@ -2,15 +2,15 @@
 -- Machines side by side, a group of bars per machine.
 -- Each machine with the most VRAM that was tried there, each strategy at its best settings.
 CREATE TEMP TABLE panel AS
-SELECT scenario, model, data_types, context_tokens, batch, ram_bytes
-FROM plot_hardware WHERE kind = (SELECT kind FROM base) GROUP BY 1, 2, 3, 4, 5, 6 HAVING count(DISTINCT hardware) > 1
+SELECT scenario, model, data_types, context_tokens, batch, ram_bytes, peer_bytes
+FROM plot_hardware WHERE kind = (SELECT kind FROM base) GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING count(DISTINCT hardware) > 1
 ORDER BY count(DISTINCT hardware) DESC, count(*) DESC, context_tokens, model LIMIT 1;
 SELECT 'why', 'needs at least two machines' WHERE NOT EXISTS (SELECT 1 FROM panel);
 
 CREATE TEMP TABLE best AS
 SELECT h.*, dense_rank() OVER (ORDER BY bound, hardware) AS g
 FROM (SELECT x.*, max(x.bound_tokens_per_s) OVER (PARTITION BY x.hardware) AS bound
-      FROM plot_hardware AS x JOIN panel AS p USING (scenario, model, data_types, context_tokens, batch, ram_bytes)
+      FROM plot_hardware AS x JOIN panel AS p USING (scenario, model, data_types, context_tokens, batch, ram_bytes, peer_bytes)
       WHERE kind = (SELECT kind FROM base) AND x.run_id IN (SELECT run_id FROM rows_all)) AS h;
 -- Measurements of exactly the configurations that are drawn.
 CREATE TEMP TABLE measured AS

@@ -29,38 +29,38 @@ SELECT * FROM rows_all WHERE coalesce(policy, '') NOT IN ('', 'static', 'none', 
 
 -- What could be put on one picture, how much each sweeps, and how many measurements go with it.
 CREATE TEMP VIEW panels AS
-SELECT scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, max(kv_bits + weight_bits) AS bits,
+SELECT scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, max(kv_bits + weight_bits) AS bits,
        count(*) AS n, sum(kind <> base_kind) AS n_measured,
        count(DISTINCT CASE kind WHEN base_kind THEN vram_gib END) AS n_vram, max(vram_gib < footprint_gib) AS n_over,
        count(DISTINCT strategy) AS n_strategy, count(DISTINCT strategy || '/' || vram_gib) AS n_strategy_vram
-FROM rows_all GROUP BY 1, 2, 3, 4, 5, 6, 7;
+FROM rows_all GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
 CREATE TEMP VIEW panels_policy AS
-SELECT scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, strategy,
+SELECT scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, strategy,
        max(kv_bits + weight_bits) AS bits, count(*) AS n, sum(kind <> base_kind) AS n_measured,
        count(DISTINCT CASE kind WHEN base_kind THEN vram_gib END) AS n_vram,
        count(DISTINCT CASE kind WHEN base_kind THEN page_bytes END) AS n_page,
        count(DISTINCT policy || '/' || vram_gib) AS n_policy_vram,
        count(DISTINCT policy || '/' || page_bytes) AS n_policy_page
-FROM rows_policy GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
+FROM rows_policy GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
 
 -- What a figure has to itself once it has made its `panel`: rows that compare policies, and the best of each strategy.
 CREATE TEMP VIEW swept AS
 SELECT r.* FROM rows_policy AS r JOIN panel AS p
-USING (scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, strategy);
+USING (scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, strategy);
 CREATE TEMP VIEW best_strategies AS
 SELECT s.* FROM plot_strategies AS s JOIN panel AS p
-USING (scenario, hardware, model, data_types, context_tokens, batch, ram_bytes)
+USING (scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes)
 WHERE s.kind = (SELECT kind FROM base) AND s.run_id IN (SELECT run_id FROM rows_all);
 CREATE TEMP VIEW residents AS
 SELECT s.* FROM plot_rows AS s JOIN panel AS p
-USING (scenario, hardware, model, data_types, context_tokens, batch, ram_bytes)
+USING (scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes)
 WHERE s.kind = (SELECT kind FROM base) AND s.strategy = 'resident';
 
 -- For stacked bars: panels of one VRAM size, first those that do not hold everything, then those with most to compare,
 -- then those nearest to half of the footprint, where differences show best.
 CREATE TEMP VIEW panels_bars AS
-SELECT scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, vram_gib
-FROM rows_all WHERE kind = base_kind GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+SELECT scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, vram_gib
+FROM rows_all WHERE kind = base_kind GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ORDER BY vram_gib < max(footprint_gib) DESC, count(DISTINCT strategy) DESC, count(DISTINCT strategy || policy) DESC,
          count(*) DESC, max(kv_bits + weight_bits) DESC, avg(abs(vram_gib - coalesce(footprint_gib, 0) / 2)),
          context_tokens, hardware, model;
@@ -74,5 +74,5 @@ FROM (SELECT *, row_number() OVER (PARTITION BY strategy ORDER BY tokens_per_s D
                    CASE WHEN paged THEN coalesce(' · ' || nullif(r.prefetch, 'none'), '') || ' · ' || r.page ELSE '' END
                      AS settings_label
             FROM (SELECT *, run_id IN (SELECT run_id FROM rows_policy) AS paged FROM rows_all) AS r
-            JOIN panel AS p USING (scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, vram_gib)
+            JOIN panel AS p USING (scenario, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, vram_gib)
             WHERE r.kind = r.base_kind GROUP BY r.strategy, r.policy));

@@ -20,7 +20,7 @@ SELECT run_id, config_hash, kind, scenario,
        coalesce(batch, 0) AS batch,
        coalesce(weight_bits, 0) || '-bit weights, ' || coalesce(kv_bits, 0) || '-bit KV' AS data_types,
        coalesce(weight_bits, 0) AS weight_bits, coalesce(kv_bits, 0) AS kv_bits,
-       coalesce(ram_bytes, 0) AS ram_bytes,
+       coalesce(ram_bytes, 0) AS ram_bytes, coalesce(peer_bytes, 0) AS peer_bytes,
        page_bytes,
        CASE WHEN page_bytes >= 1073741824 AND page_bytes % 1073741824 = 0 THEN (page_bytes / 1073741824) || ' GiB'
             WHEN page_bytes >= 1048576 AND page_bytes % 1048576 = 0 THEN (page_bytes / 1048576) || ' MiB'
@@ -52,7 +52,7 @@ CREATE VIEW IF NOT EXISTS plot_misses AS
 SELECT p.run_id, p.scenario, p.kind, p.hardware, p.model, p.context_tokens, p.batch, p.page_bytes, p.page,
        p.strategy, p.policy, p.prefetch, p.vram_gib, 100.0 * r.vram_bytes / r.footprint_bytes AS vram_percent,
        100.0 * (r.accesses - r.hits) / r.accesses AS miss_percent,
-       100.0 * r.h2d_bytes / nullif(r.used_bytes, 0) AS reload_percent
+       100.0 * (r.h2d_bytes + coalesce(r.peer_read_bytes, 0)) / nullif(r.used_bytes, 0) AS reload_percent
 FROM plot_rows AS p JOIN runs AS r USING (run_id)
 WHERE r.accesses > 0 AND r.footprint_bytes > 0;
 
@@ -81,10 +81,10 @@ WHERE context_tokens > 0;
 
 -- Best row of each strategy for each VRAM size (over policies, prefetchers and page sizes); run_id names that row.
 CREATE VIEW IF NOT EXISTS plot_strategies AS
-SELECT scenario, kind, hardware, model, data_types, context_tokens, batch, ram_bytes, vram_gib, strategy,
+SELECT scenario, kind, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, vram_gib, strategy,
        max(tokens_per_s) AS tokens_per_s, bound_tokens_per_s, bound_by, policy, prefetch, page, run_id
 FROM plot_rows
-GROUP BY scenario, kind, hardware, model, data_types, context_tokens, batch, ram_bytes, vram_gib, strategy;
+GROUP BY scenario, kind, hardware, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, vram_gib, strategy;
 
 -- Bytes moved for one work unit, by path and direction: h2d and d2h are copies, `remote` is host memory that kernels read
 -- in place (the column h2d_bytes of table `runs` counts both), peer is the memory of another GPU.
@@ -103,12 +103,12 @@ WHERE r.tokens > 0;
 
 -- Best row of each strategy on each machine, with the most VRAM that was tried there; run_id names that row.
 CREATE VIEW IF NOT EXISTS plot_hardware AS
-SELECT hardware, scenario, kind, model, data_types, context_tokens, batch, ram_bytes, strategy, vram_gib,
+SELECT hardware, scenario, kind, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, strategy, vram_gib,
        max(tokens_per_s) AS tokens_per_s, bound_tokens_per_s, bound_by, policy, prefetch, page, run_id
 FROM (SELECT *, max(vram_gib) OVER (PARTITION BY hardware, scenario, kind, model, data_types, context_tokens, batch,
-                                    ram_bytes) AS most_gib FROM plot_rows)
+                                    ram_bytes, peer_bytes) AS most_gib FROM plot_rows)
 WHERE vram_gib = most_gib
-GROUP BY hardware, scenario, kind, model, data_types, context_tokens, batch, ram_bytes, strategy, vram_gib;
+GROUP BY hardware, scenario, kind, model, data_types, context_tokens, batch, ram_bytes, peer_bytes, strategy, vram_gib;
 
 -- Each measurement with the prediction of the same configuration: times of one work unit, the error of the prediction in
 -- percent of the measured time, and whether faults, hits and bytes are the same.

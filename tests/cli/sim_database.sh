@@ -69,7 +69,7 @@ has err 'columns.sqlite: made by another version of emuV'
 
 # From an older emuV, without some of the columns: it is read, compared, and gets them when rows are added.
 cp db.sqlite older.sqlite
-sqlite3 older.sqlite 'ALTER TABLE runs DROP COLUMN peer_bytes; ALTER TABLE runs DROP COLUMN peer_read_bytes'
+sqlite3 older.sqlite "$(sqlite3 older.sqlite "SELECT 'DROP VIEW ' || name || ';' FROM sqlite_master WHERE type = 'view'")" 'ALTER TABLE runs DROP COLUMN peer_bytes; ALTER TABLE runs DROP COLUMN peer_read_bytes'
 status 0 "$sim" compare older.sqlite db.sqlite
 has out '2 same'
 status 0 "$sim" -q s.yaml -o older.sqlite --policy clock
