@@ -151,7 +151,7 @@ static const struct emuv_option options[] = {
            "activation workspace in units of batch x tokens x (hidden + intermediate) x 2 bytes"),
 
     BYTES("vram", vram, "0", 0, 64 * TiB, "device memory that may be used (0: the whole card)"),
-    {"peer", EMUV_OPTION_BYTES, EMUV_OPTION_ADDED, AT(peer), "0", 0, 64 * TiB, NULL,
+    {"peer", EMUV_OPTION_BYTES, EMUV_OPTION_ADDED, AT(peer), "0B", 0, 64 * TiB, NULL,
      "memory of another GPU that holds pages, beside RAM (strategies paged and emuv; not with a disk)"},
     BYTES("ram", ram, "256GiB", 0, 1024 * TiB, "pinned host memory"),
     BYTES("nvme", nvme, "0", 0, 0x1p60, "disk space below it (0: no disk tier)"),

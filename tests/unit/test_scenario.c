@@ -290,6 +290,23 @@ static void the_content_of_the_trace_is_part_of_the_hash(void **state)
 }
 
 /* The canonical text is what is hashed; it must never be cut. */
+/* Keys that came later leave the hashes of older rows alone. */
+static void added_keys_are_not_hashed_by_default(void **state)
+{
+  (void)state;
+  size_t n;
+  const struct emuv_option *table = emuv_config_options(&n);
+  struct emuv_config c;
+  char text[32768], line[128];
+  assert_int_equal(emuv_config_defaults(&c, NULL), 0);
+  (void)emuv_config_text(&c, text, sizeof text);
+  for (size_t i = 0; i < n; i++) {
+    (void)snprintf(line, sizeof line, "\n%s=", table[i].key);
+    if (table[i].flags & EMUV_OPTION_ADDED && strstr(text, line)) fail_msg("%s is hashed", table[i].key);
+  }
+  assert_non_null(strstr(text, "\npage_size="));
+}
+
 static void canonical_text_holds_every_hashed_key(void **state)
 {
   (void)state;
@@ -408,6 +425,7 @@ int main(void)
       cmocka_unit_test(hashes_see_values_and_not_names),
       cmocka_unit_test(every_hashed_key_changes_the_hash),
       cmocka_unit_test(the_content_of_the_trace_is_part_of_the_hash),
+      cmocka_unit_test(added_keys_are_not_hashed_by_default),
       cmocka_unit_test(canonical_text_holds_every_hashed_key),
       cmocka_unit_test(loading_is_deterministic),
       cmocka_unit_test(paths_are_relative_to_the_scenario_then_to_the_current_directory),
