@@ -42,6 +42,18 @@ status 0 "$replay" --calibrate --device host --vram 2MiB
 has err 'kernel reads device memory'
 cp out second.yaml
 status 0 "$sim" scan.yaml --hardware ./second.yaml --nvme 0 --ram 16MiB --dry-run
+status 0 "$replay" --calibrate --device host --vram 2MiB --peer-gpu 1 # what stands for another GPU
+has err 'another GPU to device'
+cp out peer.yaml
+status 0 "$sim" scan.yaml --hardware ./peer.yaml --nvme 0 --ram 1MiB --peer 4MiB -o peer.sqlite -q
+[ "$(count peer.sqlite 'peer_read_bytes > 0 AND total_s > 0')" = 1 ] || fail 'no row with the other GPU'
+status 2 "$sim" scan.yaml --hardware ./second.yaml --nvme 0 --ram 1MiB --peer 4MiB -o peer.sqlite -q
+has err 'hw.peer is not given'
+status 2 "$sim" scan.yaml --set hw.peer=64KiB=9GB/s --peer 4MiB -o peer.sqlite -q
+has err 'memory of another GPU and a disk do not work together'
+rm -f peer.yaml peer.sqlite
+status 0 "$replay" --calibrate --device host --vram 2MiB --peer-gpu 7
+has err 'there is no GPU number 7' # a warning
 status 0 "$replay" --calibrate --device host --vram 2MiB -q
 [ ! -s err ] || fail '-q says something'
 
