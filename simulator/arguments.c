@@ -28,7 +28,7 @@ enum { MAX_LONG_OPTIONS = 256 };
   AXIS(10, "tokens", "tokens", "N", "Steps that are timed")                                                            \
   AXIS(11, "lookahead", "lookahead", "SIZE,..", "Bytes loaded ahead of use at most")                                   \
   AXIS(12, "seed", "seed", "N,..", "Seed of everything random")                                                        \
-  AXIS(13, "peer", "peer", "SIZE,..", "Memory of another GPU that holds pages, beside RAM")
+  AXIS(13, "peer", "peer", "SIZE,..", "Memory of another GPU, beside RAM")
 
 #define AXIS_KEY(index, option, key, arg, help) key,
 static const char *const axis_keys[] = {AXES(AXIS_KEY)};
