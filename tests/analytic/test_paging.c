@@ -322,6 +322,57 @@ static void test_oracle_hides_the_shorter_one(void **unused)
   }
 }
 
+/* Half of the pages in another GPU's memory, at eight times the speed of the host's link. */
+static struct emuv_config half_at_peer(uint64_t pages, uint64_t references, uint64_t frames)
+{
+  struct emuv_config c = pattern("cyclic", pages, references, frames);
+  c.peer = pages / 2 * PAGE;
+  c.hw.peer = (struct emuv_curve){
+      .n = 1, .point = {{.bytes = PAGE, .bytes_per_s = 8 * emuv_curve_rate(&c.hw.h2d, UINT64_MAX)}}};
+  return c;
+}
+
+/* One page at a time: each memory's faults cost the copies of its own link. */
+static void test_a_scan_over_another_gpu_in_closed_form(void **unused)
+{
+  (void)unused;
+  struct emuv_config c = half_at_peer(48, 480, 10);
+  struct emuv_metrics m = paged(c, "lru");
+  double host_s = (double)PAGE / emuv_curve_rate(&c.hw.h2d, PAGE), fault_s = c.hw.fault * 1e-9;
+  double peer_s = (double)PAGE / emuv_curve_rate(&c.hw.peer, PAGE);
+  double kernel_s = (double)PAGE / (c.hw.vram_rate * c.hw.vram_efficiency) + c.hw.launch * 1e-9;
+  double expected = 240 * (host_s + peer_s) + 480 * (fault_s + kernel_s);
+  assert_int_equal(m.faults, 480);
+  assert_int_equal(m.h2d_bytes, 240 * PAGE);
+  assert_int_equal(m.peer_read_bytes, 240 * PAGE);
+  if (fabs(m.total_s / expected - 1) > 1e-3) fail_msg("%.9f s, %.9f s expected", m.total_s, expected);
+  assert_true(fabs(m.link_busy_s / (240 * host_s) - 1) < 1e-9);
+  assert_true(fabs(m.peer_busy_s / (240 * peer_s) - 1) < 1e-9);
+}
+
+/* Loaded ahead, both links work at the same time: the host's half decides. What is not in VRAM nor there must cross the
+ * host's link, and all of it both links together. */
+static void test_both_links_work_at_once(void **unused)
+{
+  (void)unused;
+  struct emuv_config c = half_at_peer(400, 4000, 100);
+  strcpy(c.strategy, "paged");
+  strcpy(c.policy, "fifo");
+  strcpy(c.prefetch, "oracle");
+  c.slice = 4 * PAGE;
+  struct emuv_metrics m = simulate(&c);
+  double copies = (double)m.h2d_bytes / emuv_curve_rate(&c.hw.h2d, PAGE);
+  assert_true(m.h2d_bytes > 1900 * PAGE && m.peer_read_bytes > 1900 * PAGE);
+  if (m.total_s > 1.05 * copies) fail_msg("%f s, the copies of the host's half take %f s", m.total_s, copies);
+  double rate = emuv_curve_rate(&c.hw.h2d, UINT64_MAX);
+  double host = (400 - 100 - 200) * (double)PAGE / rate, together = 300 * (double)PAGE / (9 * rate);
+  if (fabs(m.bound_link_s / host - 1) > 0.01) fail_msg("bound %f s, %f s expected", m.bound_link_s, host);
+  c.peer = 400 * PAGE; /* all of it: 300 pages over either link */
+  m = simulate(&c);
+  assert_int_equal(m.h2d_bytes, 0);
+  if (fabs(m.bound_link_s / together - 1) > 0.01) fail_msg("bound %f s, %f s expected", m.bound_link_s, together);
+}
+
 /* What is written goes down once when it is evicted, or once per write when written through. */
 static void test_writes_go_down(void **unused)
 {
@@ -394,6 +445,8 @@ int main(void)
       cmocka_unit_test(test_what_fits_runs_at_the_roofline),
       cmocka_unit_test(test_the_time_of_a_scan_in_closed_form),
       cmocka_unit_test(test_oracle_hides_the_shorter_one),
+      cmocka_unit_test(test_a_scan_over_another_gpu_in_closed_form),
+      cmocka_unit_test(test_both_links_work_at_once),
       cmocka_unit_test(test_writes_go_down),
       cmocka_unit_test(test_a_scan_from_disk),
       cmocka_unit_test(test_pinned_pages_stay),
