@@ -97,6 +97,7 @@ void emuv_config_canonical(struct emuv_config *config)
 {
   canonical_strategy(config);
   canonical_source(config);
+  if (config->peer == 0) config->hw.peer = (struct emuv_curve){.n = 0}; /* nobody takes that way */
   if (config->vram == 0) config->vram = config->hw.vram;
 }
 

@@ -307,6 +307,26 @@ static void added_keys_are_not_hashed_by_default(void **state)
   assert_non_null(strstr(text, "\npage_size="));
 }
 
+/* A preset that knows the way to another GPU is the same hardware for those who do not take it. */
+static void a_link_that_is_not_used_is_not_hashed(void **state)
+{
+  (void)state;
+  struct emuv_config with, without;
+  char a[33], b[33];
+  assert_int_equal(emuv_config_defaults(&without, NULL), 0);
+  with = without;
+  with.hw.peer = (struct emuv_curve){.n = 1, .point = {{.bytes = 4096, .bytes_per_s = 1e9}}};
+  for (int used = 0; used < 2; used++) {
+    struct emuv_config c = with, d = without;
+    c.peer = d.peer = used ? 1 << 30 : 0;
+    emuv_config_canonical(&c);
+    emuv_config_canonical(&d);
+    emuv_config_hash(&c, 0, a);
+    emuv_config_hash(&d, 0, b);
+    assert_int_equal(strcmp(a, b) != 0, used);
+  }
+}
+
 static void canonical_text_holds_every_hashed_key(void **state)
 {
   (void)state;
@@ -426,6 +446,7 @@ int main(void)
       cmocka_unit_test(every_hashed_key_changes_the_hash),
       cmocka_unit_test(the_content_of_the_trace_is_part_of_the_hash),
       cmocka_unit_test(added_keys_are_not_hashed_by_default),
+      cmocka_unit_test(a_link_that_is_not_used_is_not_hashed),
       cmocka_unit_test(canonical_text_holds_every_hashed_key),
       cmocka_unit_test(loading_is_deterministic),
       cmocka_unit_test(paths_are_relative_to_the_scenario_then_to_the_current_directory),
