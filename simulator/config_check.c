@@ -159,7 +159,6 @@ static int check_hardware(const struct emuv_config *c, const char *keys[2], stru
       {"hw.d2h", h->d2h.n == 0},
       {"hw.zero_copy_rate", h->zero_copy_rate == 0 && is(c->strategy, "uva")},
       {"hw.pageable_rate", h->pageable_rate == 0 && is(c->strategy, "layer-offload")},
-      {"hw.peer", h->peer.n == 0 && c->peer > 0},
       {"hw.nvme_read", h->nvme_read.n == 0 && disk},
       {"hw.nvme_write", h->nvme_write.n == 0 && disk},
   };
@@ -169,6 +168,12 @@ static int check_hardware(const struct emuv_config *c, const char *keys[2], stru
 /* Requests of a disk need memory that the CPU can reach. */
 static int check_peer(const struct emuv_config *c, const char *keys[2], struct emuv_err *err)
 {
+  if (c->peer > 0 && c->hw.peer.n == 0) {
+    (void)FAULT(EMUV_ERR_INPUT, "peer", "hw.preset",
+                "peer: hw.peer, the speed of the link to another GPU, is not given");
+    (void)emuv_err_hint(err, "emuv-replay --calibrate measures it; or set it by size, e.g. hw.peer=2MiB=20GB/s");
+    return EMUV_ERR_INPUT;
+  }
   if (c->peer == 0 || c->nvme == 0) return EMUV_OK;
   (void)FAULT(EMUV_ERR_INPUT, "peer", "nvme", "peer: memory of another GPU and a disk do not work together");
   (void)emuv_err_hint(err, "give one of them");

@@ -14,10 +14,12 @@
 
 enum { PAGE_UNIT = 4096, TOUCH_UNIT = 16 };
 
+/* Number 1 is there to lend its memory (peer_alloc); it cannot be opened. */
 static int probe(int index, struct emuv_device_info *info, struct emuv_err *err)
 {
   memset(info, 0, sizeof *info);
-  if (index != 0) return emuv_err_set(err, EMUV_ERR_NODEV, "device host: there is no number %d, only 0", index);
+  if (index < 0 || index > HOST_LENDER)
+    return emuv_err_set(err, EMUV_ERR_NODEV, "device host: there is no number %d, only 0", index);
   info->free_bytes = host_memory_available(&info->total_bytes);
   info->n_devices = 1;
   (void)snprintf(info->name, sizeof info->name, "host memory");

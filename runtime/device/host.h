@@ -16,6 +16,8 @@ enum {
   HOST_MISMATCHES = 1024,
 };
 
+enum { HOST_LENDER = 1 }; /* the number of what stands for another GPU; the device's own, 0, lends as well */
+
 #define HOST_NO_FRAME UINT32_MAX
 
 /* From the submission on, a page lies in this frame (EMUV_MAPPING_TABLE). */
@@ -115,7 +117,7 @@ uint64_t host_memory_available(uint64_t *total);
 int host_memory_alloc(struct emuv_device *device, uint64_t bytes, int threads, void **memory, bool *pinned,
                       struct emuv_err *err);
 void host_memory_free(struct emuv_device *device, void *memory);
-/* One allocation at a time; GPU number 0 or 1. */
+/* One allocation at a time. */
 int host_memory_peer_alloc(struct emuv_device *device, int index, uint64_t bytes, void **memory, struct emuv_err *err);
 int host_memory_peer_copy(struct emuv_device *device, void *to, const void *from, uint64_t bytes, struct emuv_err *err);
 static inline bool host_memory_is_peer(const struct emuv_device *device, const void *at)

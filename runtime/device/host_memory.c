@@ -158,7 +158,8 @@ int host_memory_peer_alloc(struct emuv_device *device, int index, uint64_t bytes
 {
   struct host_peer *p = &device->peer_memory;
   *memory = NULL;
-  if (index < 0 || index > 1) return emuv_err_set(err, EMUV_ERR_NODEV, "device host: there is no GPU number %d", index);
+  if (index < 0 || index > HOST_LENDER)
+    return emuv_err_set(err, EMUV_ERR_NODEV, "device host: there is no GPU number %d", index);
   if (p->given) return emuv_err_set(err, EMUV_ERR_NOMEM, "device host: memory of another GPU is allocated once");
   if (emuv_inject_now(device->env.inject, EMUV_INJECT_PEER_NOMEM))
     return emuv_err_set(err, EMUV_ERR_NOMEM, "device host: the other GPU's memory cannot be allocated (injected)");

@@ -195,10 +195,29 @@ static int find_device(const struct emuv_replay_arguments *a, struct emuv_err *e
   return rc;
 }
 
+/* So must the place of the disk and the GPU that lends its memory. */
+static int find_places(const struct emuv_replay_arguments *a, const struct emuv_scenario *s, struct emuv_err *err)
+{
+  const struct emuv_config *disk = NULL, *peer = NULL;
+  struct emuv_disk *opened = NULL;
+  struct emuv_device_info info;
+  for (size_t i = 0; i < s->n_configs; i++) {
+    if (s->configs[i].nvme) disk = &s->configs[i];
+    if (s->configs[i].peer) peer = &s->configs[i];
+  }
+  int rc = peer ? a->how.device->probe(emuv_replay_peer(&a->how), &info, err) : 0;
+  if (rc || !disk) return rc;
+  const struct emuv_disk_env env = {.path = a->how.disk_path, .slot_bytes = disk->page_size, .n_slots = 1};
+  rc = emuv_disk_open(&env, &opened, err);
+  emuv_disk_close(opened);
+  return rc;
+}
+
 static int replay(const struct emuv_replay_arguments *a, const struct emuv_scenario *s, struct emuv_err *err)
 {
   struct emuv_inject *inject = NULL;
   int rc = find_device(a, err);
+  if (!rc) rc = find_places(a, s, err);
   if (!rc) rc = emuv_inject_open(a->inject, a->n_inject, EMUV_REPLAY_INJECT_SEED, &inject, err);
   if (!rc) rc = replay_into(a, s, a->n_inject ? inject : NULL, err);
   emuv_inject_close(inject);

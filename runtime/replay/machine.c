@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { WARMUP_KERNELS = 8, DAMAGE_BATCH = 16, BOUNCE_BYTES = 128 << 20 };
+enum { WARMUP_KERNELS = 8, DAMAGE_BATCH = 16, SHARES = 256, BOUNCE_BYTES = 128 << 20 };
 
 /* `machine` is the first member. */
 static struct emuv_replay_machine *self(struct emuv_machine *machine)
@@ -231,11 +231,21 @@ static int host_issues(struct emuv_replay_machine *m, const struct emuv_op *op, 
   return rc;
 }
 
+/* Rows can take minutes, and so can their steps. */
+static void show_share(struct emuv_replay_machine *m, uint32_t slices)
+{
+  uint32_t n = m->run->program->n_slices;
+  if (!m->how->on_share || (slices - m->shown < n / SHARES && slices < n)) return;
+  m->how->on_share(m->how->arg, (double)(slices - m->shown) / n);
+  m->shown = slices;
+}
+
 static int real_reach(struct emuv_machine *machine, uint32_t slice, double *start_ns, struct emuv_err *err)
 {
   struct emuv_replay_machine *m = self(machine);
   int rc = check_stop(m, err);
   *start_ns = 0;
+  show_share(m, slice + 1);
   if (rc || m->skimming) return rc;
   rc = emuv_engine_tend(m->engine, m->run->pager, err);
   collect(m);

@@ -36,7 +36,8 @@ struct emuv_replay_how {
   struct emuv_status_page *status; /* for emuv-top; may be NULL */
   const atomic_bool *stop;         /* true: leave as soon as possible with EMUV_ERR_INTERRUPTED */
   void (*on_damage)(void *arg, const struct emuv_damage *damage);
-  void (*on_step)(void *arg, size_t step); /* a step has been launched */
+  void (*on_step)(void *arg, size_t step);   /* a step has been launched */
+  void (*on_share)(void *arg, double share); /* so much more of the row has been launched; may be NULL */
   void *arg;
 };
 
@@ -74,6 +75,7 @@ struct emuv_replay_machine {
   double opened_ns, published_ns;         /* status page */
   double disk_before, disk_after;         /* bytes per second, outside of the row's time */
   size_t step;
+  uint32_t shown; /* slices that on_share has been told of */
   uint64_t damages, audited;
   struct emuv_measured measured;                    /* after the loop's report */
   uint64_t flipped, flips_found, flips_overwritten; /* bits inverted on purpose, and what became of them */

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
   KEY_DEVICE = EMUV_KEY_PROGRAM,
@@ -242,10 +241,6 @@ int emuv_replay_arguments_check(const struct emuv_replay_arguments *a, const str
     struct emuv_plan plan;
     const struct emuv_strategy_ops *strategy = emuv_strategy_find(c->strategy);
     if (!strategy || !strategy->plan) return emuv_strategy_plan(c, NULL, &plan, err);
-    if (c->nvme && a->how.disk_path && access(a->how.disk_path, F_OK) != 0) { /* before a database is made */
-      emuv_err_errno(err, EMUV_ERR_IO, "cannot use '%s' for pages", a->how.disk_path);
-      return emuv_err_hint(err, "name a folder, an existing file or a block device");
-    }
     if (!c->nvme || a->how.disk_path) continue;
     emuv_err_set(err, EMUV_ERR_USAGE, "disk space is asked for, but not where");
     return emuv_err_hint(err, "--nvme PATH:SIZE, or --nvme-path PATH: a folder, a file or a block device");

@@ -42,9 +42,14 @@ static void on_step(void *arg, size_t step)
   struct series *s = arg;
   const struct emuv_series_options *o = s->options;
   const struct emuv_resume *resume = &s->row->resume;
-  if (o->step) o->step(o->arg, 1.0 / (double)s->row->w->n_steps);
   if (o->restored && resume->restore && step == emuv_checkpoint_head(resume->restore)->state.step)
     o->restored(o->arg, step, resume->restored_s);
+}
+
+static void on_share(void *arg, double share)
+{
+  const struct series *s = arg;
+  if (s->options->step) s->options->step(s->options->arg, share);
 }
 
 static void on_damage(void *arg, const struct emuv_damage *damage)
@@ -264,6 +269,7 @@ int emuv_series_run(const struct emuv_scenario *scenario, struct emuv_results *r
       .scenario = scenario, .results = results, .options = options, .summary = summary, .how = options->how};
   *summary = (struct emuv_series_summary){.total = n * (size_t)options->repeat};
   s.how.on_step = on_step;
+  s.how.on_share = on_share;
   s.how.on_damage = on_damage;
   s.how.arg = &s;
   s.hashes = calloc(n + 1, sizeof *s.hashes);

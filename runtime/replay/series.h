@@ -10,7 +10,7 @@
 #include "simulator/scenario.h"
 
 struct emuv_series_options {
-  struct emuv_replay_how how; /* on_step and arg are the series' own */
+  struct emuv_replay_how how; /* on_step, on_share and arg are the series' own */
   int repeat;                 /* rows per configuration, >= 1 */
   uint64_t inject_seed;
   const char *checkpoint, *restore; /* files; NULL = none */

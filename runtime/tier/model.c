@@ -201,15 +201,17 @@ static uint32_t same_source(const uint8_t *staging, const struct emuv_move *move
   return i;
 }
 
-static struct way way_up(struct emuv_tier *t)
+static struct way way_of(struct emuv_tier *t, bool up)
 {
+  const struct emuv_tier_env *e = &t->env;
   return (struct way){.tier = t,
-                      .own = &t->read,
-                      .other = &t->write,
-                      .single = &t->env.read,
-                      .batched = &t->env.read_batched,
-                      .schedule = t->schedule,
-                      .batch_bytes = t->env.batch_bytes};
+                      .own = up ? &t->read : &t->write,
+                      .other = up ? &t->write : &t->read,
+                      .single = up ? &e->read : &e->write,
+                      .batched = up ? &e->read_batched : &e->write_batched,
+                      .schedule = up || e->half_duplex ? t->schedule : NULL, /* the way down of a link is not that up */
+                      .leaves = up ? NULL : t->frames,
+                      .batch_bytes = e->batch_bytes};
 }
 
 static void submit(struct emuv_tier *t)
@@ -221,7 +223,7 @@ static void submit(struct emuv_tier *t)
 /* Pages that have just come from the disk, and others, each in their queue. */
 static double read_link(struct emuv_tier *t, const struct emuv_move *moves, uint32_t n, double earliest_ns)
 {
-  struct way w = way_up(t);
+  struct way w = way_of(t, true);
   if (t->write.gathered_bytes || t->peer_write.gathered_bytes)
     submit(t); /* what leaves is in frames that these pages take */
   if (!t->staging) return to_each_memory(&w, &t->peer_read, moves, n, earliest_ns);
@@ -243,7 +245,7 @@ static double read_link(struct emuv_tier *t, const struct emuv_move *moves, uint
 
 static double read_disk(struct emuv_tier *t, const struct emuv_move *moves, uint32_t n, double earliest_ns)
 {
-  struct way w = way_up(t);
+  struct way w = way_of(t, true);
   for (uint32_t i = 0; t->staging && i < n; i++) t->staging[moves[i].page] = 1;
   return transfer(&w, moves, n, earliest_ns);
 }
@@ -269,15 +271,8 @@ static double write_disk(struct way *w, const struct emuv_move *moves, uint32_t 
 static int model_write(struct emuv_tier *tier, const struct emuv_move *moves, uint32_t n, double earliest_ns,
                        double *done_ns, struct emuv_err *err)
 {
-  struct way w = {.tier = tier,
-                  .own = &tier->write,
-                  .other = &tier->read,
-                  .single = &tier->env.write,
-                  .batched = &tier->env.write_batched,
-                  .leaves = tier->frames,
-                  .batch_bytes = tier->env.batch_bytes};
+  struct way w = way_of(tier, false);
   (void)err;
-  if (tier->env.half_duplex) w.schedule = tier->schedule; /* the way down of a link is not that up */
   *done_ns = tier->env.half_duplex ? write_disk(&w, moves, n, earliest_ns)
                                    : to_each_memory(&w, &tier->peer_write, moves, n, earliest_ns);
   return 0;

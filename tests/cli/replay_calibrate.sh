@@ -48,7 +48,7 @@ cp out peer.yaml
 status 0 "$sim" scan.yaml --hardware ./peer.yaml --nvme 0 --ram 1MiB --peer 4MiB -o peer.sqlite -q
 [ "$(count peer.sqlite 'peer_read_bytes > 0 AND total_s > 0')" = 1 ] || fail 'no row with the other GPU'
 status 2 "$sim" scan.yaml --hardware ./second.yaml --nvme 0 --ram 1MiB --peer 4MiB -o peer.sqlite -q
-has err 'hw.peer is not given'
+has err 'hw.peer, the speed of the link to another GPU, is not given'
 status 2 "$sim" scan.yaml --set hw.peer=64KiB=9GB/s --peer 4MiB -o peer.sqlite -q
 has err 'memory of another GPU and a disk do not work together'
 rm -f peer.yaml peer.sqlite
