@@ -29,7 +29,7 @@ struct emuv_status_link {
 struct emuv_status {
   char program[16];                                                  /* emuv-replay, emuv-run */
   char title[96];                                                    /* workload or command */
-  char device[64], policy[32], prefetch[32], mapping[16], phase[24]; /* phase: filling running checking done */
+  char device[64], policy[32], prefetch[32], mapping[16], phase[24]; /* phase: opening filling running checking done */
   uint64_t page_bytes, start_ns, updated_ns;                         /* CLOCK_MONOTONIC */
   struct emuv_status_tier tier[EMUV_STATUS_TIERS];
   struct emuv_status_link link[EMUV_STATUS_LINKS];

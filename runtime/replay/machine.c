@@ -88,6 +88,7 @@ static int real_open(struct emuv_machine *machine, const struct emuv_machine_run
   int rc = emuv_uses_init(&m->uses, run, err);
   if (!rc) rc = emuv_clock_init(&m->clock, run->workload, run->config->hw.launch * m->how->time_scale, err);
   if (!rc) rc = emuv_resume_check(m, err);
+  if (!rc) emuv_publish(m, "opening"); /* to touch and pin much memory takes a while */
   if (!rc) rc = open_engine(m, err);
   if (rc) {
     real_close(machine);

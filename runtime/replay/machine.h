@@ -71,7 +71,7 @@ struct emuv_replay_machine {
   double tail_ns, tail_at_ns;     /* what is left of a launch of many kernels, and when its last kernel is issued */
   uint64_t last_seq;              /* of the last kernel */
   bool opened, started, skimming, placed; /* placed: the tiers hold the data, as the pager wanted */
-  const char *phase;                      /* filling running checking done */
+  const char *phase;                      /* opening filling running checking done */
   double opened_ns, published_ns;         /* status page */
   double disk_before, disk_after;         /* bytes per second, outside of the row's time */
   size_t step;

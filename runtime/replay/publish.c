@@ -108,14 +108,14 @@ static void set_counts(struct emuv_status *s, const struct emuv_replay_machine *
 void emuv_publish(struct emuv_replay_machine *m, const char *phase)
 {
   double now = emuv_pace_now();
-  struct emuv_engine_stats stats;
+  struct emuv_engine_stats stats = {.up_bytes = 0}; /* until the engine is open */
   struct emuv_status s;
   if (!m->how->status || (!phase && now < m->published_ns + EVERY_NS)) return;
   if (phase) m->phase = phase;
   if (m->published_ns <= 0) m->opened_ns = now;
   m->published_ns = now;
   memset(&s, 0, sizeof s);
-  emuv_engine_stats(m->engine, &stats);
+  if (m->engine) emuv_engine_stats(m->engine, &stats);
   s.page_bytes = m->run->page_bytes;
   s.start_ns = (uint64_t)m->opened_ns;
   s.updated_ns = (uint64_t)now;

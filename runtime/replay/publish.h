@@ -8,7 +8,7 @@
 #include "runtime/replay/machine.h"
 
 /* Publishes how things stand; does nothing when there is no page, or when less than 50 ms have passed and `phase` is
- * NULL. phase: "filling", "running", "checking", "done". */
+ * NULL. phase: "opening", "filling", "running", "checking", "done". */
 void emuv_publish(struct emuv_replay_machine *m, const char *phase);
 
 #endif
