@@ -55,6 +55,9 @@ struct emuv_device_env {
   struct emuv_curve peer;     /* host: the same of the link to memory of peer_alloc, either way */
   double time_scale;          /* host: kernels take this share of their duration; 0 = 1 */
   struct emuv_inject *inject; /* faults on purpose, or NULL */
+  bool (*stopped)(void *arg); /* host: when this says so, the device gives up as if lost, but with the error
+                                 EMUV_ERR_INTERRUPTED; called from any thread; may be NULL */
+  void *stopped_arg;
 };
 
 /* What a kernel does with a page. */

@@ -82,7 +82,7 @@ static void close_device(struct emuv_device *device)
 /* The faults that any submission may meet. */
 static int check_alive(struct emuv_device *device, enum emuv_inject_point point, const char *what, struct emuv_err *err)
 {
-  if (atomic_load(&device->lost)) return host_lost(err);
+  if (atomic_load(&device->lost)) return host_lost(device, err);
   if (emuv_inject_now(device->env.inject, EMUV_INJECT_DEVICE_LOST)) {
     host_stream_lose(device);
     return emuv_err_set(err, EMUV_ERR_IO, "device host: lost (injected)");

@@ -86,7 +86,7 @@ struct emuv_device {
   struct host_peer peer_memory;
   struct host_stream streams[HOST_N_STREAMS];
   _Atomic uint64_t done[EMUV_N_STREAMS]; /* written under the lock, read by anybody */
-  atomic_bool lost;
+  atomic_bool lost, interrupted;         /* interrupted: lost because the user asked to stop */
 
   pthread_mutex_t lock; /* guards what follows, and the streams */
   pthread_cond_t progress;
@@ -106,7 +106,10 @@ extern const struct emuv_device_ops emuv_device_host;
 /* CLOCK_MONOTONIC. */
 double host_now_ns(void);
 void host_sleep_until(double ns);
-int host_lost(struct emuv_err *err);
+/* Has the user asked to stop (env.stopped)? */
+bool host_is_stopped(const struct emuv_device *device);
+/* Why nothing works any more: EMUV_ERR_IO, or EMUV_ERR_INTERRUPTED. */
+int host_lost(const struct emuv_device *device, struct emuv_err *err);
 
 /* host_memory.c */
 int host_memory_open(struct emuv_device *device, struct emuv_err *err);

@@ -17,6 +17,7 @@ enum { MAX_THREADS = 32 };
 
 #define TOUCH_BYTES_PER_THREAD (16ull << 20)
 #define TOUCH_STEP 4096
+#define STOP_STEP (4ull << 20) /* touched between two questions whether to stop */
 
 uint64_t host_memory_available(uint64_t *total)
 {
@@ -96,17 +97,21 @@ void host_memory_close(struct emuv_device *device)
 struct part {
   uint8_t *from;
   uint64_t bytes;
+  const struct emuv_device *device;
 };
 
 static void *touch_part(void *argument)
 {
   struct part *part = argument;
-  for (uint64_t i = 0; i < part->bytes; i += TOUCH_STEP) ((volatile uint8_t *)part->from)[i] = 0;
+  for (uint64_t i = 0; i < part->bytes; i += TOUCH_STEP) {
+    if (i % STOP_STEP == 0 && host_is_stopped(part->device)) break;
+    ((volatile uint8_t *)part->from)[i] = 0;
+  }
   return NULL;
 }
 
 /* Pages of a fresh mapping are zeroed when they are first touched: by several threads, that is fast. */
-static void touch(void *memory, uint64_t bytes, int threads)
+static void touch(void *memory, uint64_t bytes, int threads, const struct emuv_device *device)
 {
   pthread_t thread[MAX_THREADS];
   struct part parts[MAX_THREADS];
@@ -117,7 +122,7 @@ static void touch(void *memory, uint64_t bytes, int threads)
   uint64_t started = 0;
   for (uint64_t i = 0; i < n; i++) {
     uint64_t from = i * step < bytes ? i * step : bytes, to = from + step < bytes ? from + step : bytes;
-    parts[i] = (struct part){(uint8_t *)memory + from, to - from};
+    parts[i] = (struct part){(uint8_t *)memory + from, to - from, device};
     if (i + 1 < n && pthread_create(&thread[started], NULL, touch_part, &parts[i]) == 0)
       started++;
     else
@@ -131,7 +136,7 @@ int host_memory_alloc(struct emuv_device *device, uint64_t bytes, int threads, v
 {
   *memory = NULL;
   *pinned = false;
-  if (atomic_load(&device->lost)) return host_lost(err);
+  if (atomic_load(&device->lost)) return host_lost(device, err);
   if (emuv_inject_now(device->env.inject, EMUV_INJECT_HOST_NOMEM))
     return emuv_err_set(err, EMUV_ERR_NOMEM, "device host: host memory cannot be allocated (injected)");
   int rc = host_memory_check(bytes, "host memory", err);
@@ -146,7 +151,11 @@ int host_memory_alloc(struct emuv_device *device, uint64_t bytes, int threads, v
     return emuv_err_errno(err, EMUV_ERR_NOMEM, "device host: host memory cannot be allocated");
   }
   (void)madvise(allocation->memory, allocation->bytes, MADV_HUGEPAGE); /* faster where it is possible */
-  touch(allocation->memory, allocation->bytes, threads);
+  touch(allocation->memory, allocation->bytes, threads, device);
+  if (host_is_stopped(device)) {
+    free_allocation(allocation);
+    return emuv_err_set(err, EMUV_ERR_INTERRUPTED, "interrupted");
+  }
   allocation->next = device->allocations;
   device->allocations = allocation;
   *memory = allocation->memory;
@@ -178,7 +187,7 @@ int host_memory_peer_alloc(struct emuv_device *device, int index, uint64_t bytes
 
 int host_memory_peer_copy(struct emuv_device *device, void *to, const void *from, uint64_t bytes, struct emuv_err *err)
 {
-  if (atomic_load(&device->lost)) return host_lost(err);
+  if (atomic_load(&device->lost)) return host_lost(device, err);
   memcpy(host_memory_at(device, to), host_memory_at(device, from), bytes);
   return EMUV_OK;
 }

@@ -30,8 +30,14 @@ void host_sleep_until(double ns)
   }
 }
 
-int host_lost(struct emuv_err *err)
+bool host_is_stopped(const struct emuv_device *device)
 {
+  return device->env.stopped && device->env.stopped(device->env.stopped_arg);
+}
+
+int host_lost(const struct emuv_device *device, struct emuv_err *err)
+{
+  if (atomic_load(&device->interrupted)) return emuv_err_set(err, EMUV_ERR_INTERRUPTED, "interrupted");
   return emuv_err_set(err, EMUV_ERR_IO, "device host: lost");
 }
 
@@ -109,11 +115,21 @@ static struct host_work *next_work(struct host_stream *stream)
   return work;
 }
 
+/* Much may be in flight when the user asks to stop: it is given up, as when a device is lost. */
+static bool gives_up(struct emuv_device *device)
+{
+  if (!atomic_load(&device->lost) && host_is_stopped(device)) {
+    atomic_store(&device->interrupted, true);
+    host_stream_lose(device);
+  }
+  return atomic_load(&device->lost);
+}
+
 static void run(struct host_stream *stream, const struct host_work *work, double ready, struct emuv_span *span)
 {
   struct emuv_device *device = stream->device;
   *span = (struct emuv_span){ready, ready};
-  if (atomic_load(&device->lost)) return;
+  if (gives_up(device)) return;
   if (stream->id == EMUV_STREAM_COMPUTE)
     host_work_kernel(device, work, ready, span);
   else
@@ -211,7 +227,7 @@ static int refuse(struct emuv_device *device, struct host_work *work, int code, 
 {
   pthread_mutex_unlock(&device->lock);
   host_work_free(work);
-  if (code == EMUV_ERR_IO) return host_lost(err);
+  if (code == EMUV_ERR_IO) return host_lost(device, err);
   return emuv_err_set(err, code, "device host: work comes after some that was not submitted");
 }
 
@@ -245,7 +261,7 @@ int host_stream_wait(struct emuv_device *device, enum emuv_stream stream, uint64
   while (submitted && finished(device, stream) < seq && !(is_disk(stream) && atomic_load(&device->lost)))
     wait_for_progress(device); /* also for work that is given up: nothing touches its memory any more after this */
   pthread_mutex_unlock(&device->lock);
-  if (atomic_load(&device->lost)) return host_lost(err);
+  if (atomic_load(&device->lost)) return host_lost(device, err);
   if (!submitted) return emuv_err_set(err, EMUV_ERR_RANGE, "device host: no such work on stream %d", (int)stream);
   return EMUV_OK;
 }

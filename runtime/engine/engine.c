@@ -69,7 +69,9 @@ static int open_device(struct emuv_engine *e, struct emuv_err *err)
                               .mapping = env->mapping,
                               .up = env->up,
                               .down = env->down,
-                              .inject = env->inject};
+                              .inject = env->inject,
+                              .stopped = emuv_engine_stopped,
+                              .stopped_arg = e};
   d.peer = env->peer;
   return e->ops->open(&d, &e->device, err);
 }

@@ -19,6 +19,8 @@
 #include "runtime/device/disk.h"
 #include "runtime/tier/tier.h"
 
+#include <stdatomic.h>
+
 struct emuv_engine; /* opaque */
 
 enum emuv_verify {
@@ -44,6 +46,7 @@ struct emuv_engine_env {
   struct emuv_curve up, down; /* device `host`: the modelled link */
   struct emuv_curve peer;     /* device `host`: the modelled link to the other GPU */
   struct emuv_inject *inject;
+  const atomic_bool *stop; /* true: open and fill give up with EMUV_ERR_INTERRUPTED; may be NULL */
 };
 
 /* One use of a page by a kernel. */
@@ -77,14 +80,14 @@ struct emuv_engine_stats {
 
 /* Opens device, RAM frames and disk. EMUV_ERR_UNSUPPORTED (another GPU's memory with a disk, or on a device that has
  * none), EMUV_ERR_NODEV, EMUV_ERR_NOMEM, EMUV_ERR_NOSPACE (with how much there is),
- * EMUV_ERR_IO. On failure everything is given back. */
+ * EMUV_ERR_IO, EMUV_ERR_INTERRUPTED. On failure everything is given back. */
 int emuv_engine_open(const struct emuv_engine_env *env, struct emuv_engine **engine, struct emuv_err *err);
 /* Waits for what is in flight, or gives up on it when something has failed; gives everything back. */
 void emuv_engine_close(struct emuv_engine *engine);
 /* Sets up the tiers that the pager of this engine calls; they live as long as the engine. */
 void emuv_engine_tiers(struct emuv_engine *engine, struct emuv_tier *ram, struct emuv_tier *nvme);
 /* Writes the contents of version 0 (or of its present version) of every page that has data to where `pager` says it
- * lies in RAM and on NVMe. All cores; returns when done. */
+ * lies in RAM and on NVMe. All cores; returns when done. After EMUV_ERR_INTERRUPTED nothing but close may follow. */
 int emuv_engine_fill(struct emuv_engine *engine, const struct emuv_pager *pager, struct emuv_err *err);
 /* Copies to VRAM that are asked for from now on do not start before kernel `seq` has ended: demand paging, where the
  * need is known only when computation comes to it. 0 = no gate. */

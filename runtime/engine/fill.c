@@ -80,9 +80,16 @@ struct fill {
   uint32_t first; /* frame of scratch */
 };
 
+bool emuv_engine_stopped(void *engine)
+{
+  const struct emuv_engine *e = engine;
+  return e->env.stop && atomic_load_explicit(e->env.stop, memory_order_relaxed);
+}
+
 static void fill_ram(void *arg, uint32_t page)
 {
   const struct fill *f = arg;
+  if (emuv_engine_stopped(f->e)) return;
   if (!emuv_engine_has_copy(f->pager, page, EMUV_PLACE_RAM)) return;
   uint32_t frame = f->pager->ram_frame[page];
   if (emuv_engine_is_peer(f->e, frame)) return;
@@ -94,6 +101,7 @@ static void fill_scratch(void *arg, uint32_t i)
 {
   const struct fill *f = arg;
   uint32_t page = f->page[i];
+  if (emuv_engine_stopped(f->e)) return;
   emuv_engine_write_contents(f->e, emuv_engine_ram(f->e, f->first + i), page, f->e->books.page[page].version);
 }
 
@@ -132,7 +140,7 @@ static int fill_peer(struct fill *f, struct emuv_err *err)
   uint32_t next = 0, n;
   int rc = 0;
   f->first = e->scratch_first;
-  while (!rc && (n = list_pages(f, EMUV_PLACE_RAM, &next, e->scratch_pages)) > 0) {
+  while (!rc && !emuv_engine_stopped(e) && (n = list_pages(f, EMUV_PLACE_RAM, &next, e->scratch_pages)) > 0) {
     emuv_engine_parallel(e, n, fill_scratch, f);
     for (uint32_t i = 0; i < n && !rc; i++) {
       uint32_t frame = f->pager->ram_frame[f->page[i]];
@@ -149,7 +157,7 @@ static int fill_disk(struct fill *f, struct emuv_err *err)
   uint32_t half = e->scratch_pages / 2, next = 0, n, k = 0;
   uint64_t seq[2] = {0};
   int rc = 0;
-  while (!rc && (n = list_pages(f, EMUV_PLACE_NVME, &next, half)) > 0) {
+  while (!rc && !emuv_engine_stopped(e) && (n = list_pages(f, EMUV_PLACE_NVME, &next, half)) > 0) {
     rc = emuv_engine_disk_wait(e, true, seq[k], err);
     f->first = e->scratch_first + k * half;
     if (!rc) emuv_engine_parallel(e, n, fill_scratch, f);
@@ -164,6 +172,15 @@ static int fill_disk(struct fill *f, struct emuv_err *err)
   return rc;
 }
 
+static int fill_beyond(struct fill *f, struct emuv_err *err)
+{
+  f->page = malloc(f->e->scratch_pages * sizeof *f->page);
+  if (!f->page) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for a list of pages");
+  int rc = f->e->queue ? fill_disk(f, err) : fill_peer(f, err);
+  free(f->page);
+  return rc;
+}
+
 int emuv_engine_fill(struct emuv_engine *e, const struct emuv_pager *pager, struct emuv_err *err)
 {
   struct fill f = {.e = e, .pager = pager};
@@ -173,10 +190,6 @@ int emuv_engine_fill(struct emuv_engine *e, const struct emuv_pager *pager, stru
   for (uint32_t i = 0; i < e->env.n_pages; i++)
     if (pager->state[i] & (EMUV_PAGE_RAM | EMUV_PAGE_NVME)) e->books.page[i].known = 1;
   emuv_engine_parallel(e, e->env.n_pages, fill_ram, &f);
-  if (!e->queue && !e->layout.peer) return 0;
-  f.page = malloc(e->scratch_pages * sizeof *f.page);
-  if (!f.page) return emuv_err_set(err, EMUV_ERR_NOMEM, "no memory for a list of pages");
-  rc = e->queue ? fill_disk(&f, err) : fill_peer(&f, err);
-  free(f.page);
-  return rc;
+  if (e->queue || e->layout.peer) rc = fill_beyond(&f, err);
+  return rc || !emuv_engine_stopped(e) ? rc : emuv_err_set(err, EMUV_ERR_INTERRUPTED, "interrupted");
 }

@@ -156,7 +156,9 @@ bool emuv_engine_flips_due(struct emuv_engine *engine, bool due[EMUV_N_PLACES]);
 int emuv_engine_flip(struct emuv_engine *engine, const struct emuv_pager *pager, const bool due[EMUV_N_PLACES],
                      struct emuv_err *err);
 
-/* fill.c. Is there a copy of the newest contents of a page there? */
+/* fill.c. Has the user asked to stop? Takes the engine: for devices to call. */
+bool emuv_engine_stopped(void *engine);
+/* Is there a copy of the newest contents of a page there? */
 bool emuv_engine_has_copy(const struct emuv_pager *pager, uint32_t page, enum emuv_engine_place place);
 /* The whole contents of a page; check returns the offset of the first wrong word, or page_bytes. */
 void emuv_engine_write_contents(const struct emuv_engine *engine, void *memory, uint32_t page, uint32_t version);

@@ -60,7 +60,8 @@ static int open_engine(struct emuv_replay_machine *m, struct emuv_err *err)
                                 .peer = scaled_curve(&hw->peer, how->time_scale),
                                 .up = scaled_curve(&hw->h2d, how->time_scale),
                                 .down = scaled_curve(&hw->d2h, how->time_scale),
-                                .inject = how->inject};
+                                .inject = how->inject,
+                                .stop = how->stop};
   if (!run->vram_frames)
     return emuv_err_set(err, EMUV_ERR_RANGE, "VRAM of %llu bytes holds no page of %llu bytes",
                         (unsigned long long)run->config->vram, (unsigned long long)run->page_bytes);

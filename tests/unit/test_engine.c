@@ -142,13 +142,44 @@ static void test_parts_move_on(void **state)
   }
 }
 
+static void work_stopped(struct world *w)
+{
+  const uint8_t keep[WORLD_MAX] = {0};
+  const int expected = !strcmp(w->env.device->name, "host") ? EMUV_ERR_INTERRUPTED : 0; /* others may ignore it */
+  struct emuv_engine *engine = NULL;
+  for (uint32_t page = 0; page < WORLD_VRAM; page++) world_bring(w, page, keep);
+  assert_int_equal(emuv_engine_drain(w->engine, &w->err), expected);
+  world_close(w);
+  assert_int_equal(emuv_engine_open(&w->env, &engine, &w->err), expected);
+  if (!expected) emuv_engine_close(engine);
+}
+
+/* Asked to stop: before it opens, before it fills, while work comes; with RAM alone, another GPU's memory, a disk. */
+static void test_stopped(void **state)
+{
+  struct world w;
+  (void)state;
+  for (int kind = 0; kind < 3; kind++) {
+    atomic_bool stop = false;
+    world_env(&w, kind == 2 ? disk_folder() : NULL, EMUV_VERIFY_FULL);
+    if (kind == 1) w.env.peer_bytes = 7 * WORLD_PAGE;
+    w.env.stop = &stop;
+    assert_int_equal(world_try_open(&w, 80), 0);
+    world_place(&w, WORLD_PAGES);
+    assert_int_equal(emuv_engine_fill(w.engine, &w.pager, &w.err), 0);
+    stop = true;
+    assert_int_equal(emuv_engine_fill(w.engine, &w.pager, &w.err), EMUV_ERR_INTERRUPTED);
+    work_stopped(&w);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_wander_in_ram), cmocka_unit_test(test_wander_in_another_gpu),
       cmocka_unit_test(test_slow_links),    cmocka_unit_test(test_slow_disk),
       cmocka_unit_test(test_verify_levels), cmocka_unit_test(test_back_pressure),
-      cmocka_unit_test(test_parts_move_on),
+      cmocka_unit_test(test_parts_move_on), cmocka_unit_test(test_stopped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
