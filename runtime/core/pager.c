@@ -90,7 +90,7 @@ static int64_t prefetch_absent(struct emuv_pager *p, uint32_t first, uint32_t n,
   uint32_t room = p->env.vram_frames - 1 > p->n_pinned ? p->env.vram_frames - 1 - p->n_pinned : 0;
   if (n > room) n = room;
   if (!n) return 0;
-  memset(p->pinned + first, 1, n); /* a page of this run must not push out another of it */
+  memset(p->pinned + first, EMUV_PIN, n); /* a page of this run must not push out another of it */
   how->next = p->next_use ? p->next_use + first : NULL;
   int64_t got = emuv_pager_bring(p, first, n, how, err);
   for (uint32_t i = first; got != (int64_t)n && i < first + n; i++) p->pinned[i] = (p->state[i] & EMUV_PAGE_AHEAD) != 0;
@@ -158,7 +158,7 @@ uint32_t emuv_pager_pin(struct emuv_pager *p, uint32_t first, uint32_t n, uint32
   uint32_t pinned = 0;
   for (uint32_t i = first; i < first + n && p->n_pinned + leave < p->env.vram_frames; i++) {
     if (!(p->state[i] & EMUV_PAGE_VRAM) || p->pinned[i]) continue;
-    p->pinned[i] = 1;
+    p->pinned[i] = EMUV_PIN | EMUV_KEPT;
     p->n_pinned++;
     pinned++;
   }

@@ -45,14 +45,14 @@ static inline void insert1(struct state *s, uint32_t page, uint32_t next)
 static inline uint32_t victim(struct state *s, const uint8_t *pinned, uint32_t *cursor)
 {
   (void)cursor;
-  for (uint64_t left = 2 * (uint64_t)s->list.n; left > 0; left--) {
+  for (uint64_t left = 2 * (uint64_t)(s->list.n - s->list.n_aside); left > 0; left--) {
     uint32_t page = emuv_list_oldest(&s->list);
     if (!s->referenced[page] && (!pinned || !pinned[page])) {
       emuv_list_remove(&s->list, page);
       return page;
     }
     s->referenced[page] = 0;
-    emuv_list_renew(&s->list, page);
+    emuv_list_pass(&s->list, page, pinned ? pinned[page] : 0);
   }
   return EMUV_NO_PAGE;
 }

@@ -13,6 +13,7 @@ int emuv_list_check(const struct emuv_list *list, const char *owner, struct emuv
     page = older;
     n += page != list->end;
   } while (page != list->end && n <= list->n);
+  n += list->n_aside;
   if (n != list->n) return emuv_err_set(err, EMUV_ERR_INTERNAL, "%s: list holds %u pages, not %u", owner, n, list->n);
   return 0;
 }

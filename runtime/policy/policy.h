@@ -31,6 +31,7 @@ enum emuv_policy_flag {
 enum emuv_policy_pin {
   EMUV_PIN = 1,  /* kept by the user's wish, or loaded ahead of its use */
   EMUV_HELD = 2, /* used by the running launch, or about to be */
+  EMUV_KEPT = 4, /* beside EMUV_PIN: for good, until the page is dropped, so nobody needs to look at it again */
 };
 
 struct emuv_policy_env {

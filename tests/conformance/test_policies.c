@@ -262,6 +262,42 @@ static void test_no_pin_table_equals_no_pins(void **unused)
   }
 }
 
+/* Every third resident page, half of the memory at most, is pinned until it is dropped. */
+static void keep_some(struct life *l, uint8_t bits)
+{
+  uint32_t kept = 0;
+  for (uint32_t p = 0; p < PAGES; p++) {
+    if (!l->resident[p]) l->pinned[p] = 0;
+    kept += l->pinned[p] != 0;
+  }
+  for (uint32_t p = 0; p < PAGES && kept < l->env.capacity / 2; p += 3) {
+    kept += l->resident[p] && !l->pinned[p];
+    if (l->resident[p]) l->pinned[p] = bits;
+  }
+}
+
+/* That a pin is for good is a hint: it changes no victim. */
+static void test_kept_pages_equal_pinned_ones(void **unused)
+{
+  (void)unused;
+  FOR_EACH(ops, c)
+  {
+    struct life *kept = life_new(ops, capacities[c], 9), *pinned = life_new(ops, capacities[c], 9);
+    for (uint32_t at = 0, end; at < REFS; at = end) {
+      end = run_end(kept, at);
+      refer(kept, at, end);
+      refer(pinned, at, end);
+      assert_memory_equal(kept->resident, pinned->resident, sizeof kept->resident);
+      if (at % 5 == 0) drop_some(kept), drop_some(pinned);
+      keep_some(kept, EMUV_PIN | EMUV_KEPT);
+      keep_some(pinned, EMUV_PIN);
+    }
+    assert_int_equal(kept->misses, pinned->misses);
+    life_free(kept);
+    life_free(pinned);
+  }
+}
+
 static void test_all_pinned_stops(void **unused)
 {
   (void)unused;
@@ -336,6 +372,7 @@ int main(void)
       cmocka_unit_test(test_runs_equal_replay),
       cmocka_unit_test(test_pins_drops_prefetch),
       cmocka_unit_test(test_no_pin_table_equals_no_pins),
+      cmocka_unit_test(test_kept_pages_equal_pinned_ones),
       cmocka_unit_test(test_all_pinned_stops),
       cmocka_unit_test(test_same_seed_same_counts),
       cmocka_unit_test(test_stack_policies_never_lose_by_memory),
