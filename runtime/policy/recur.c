@@ -12,7 +12,8 @@
  * that nothing is known about, those that leave are spread evenly over all, and a page that had to be loaded for its
  * last use leaves a little before one that was there: so what is missing in each step comes in small parts all along
  * it. That moves the same bytes as one large part would, and they hide behind computation. A page that is inserted
- * while it is pinned is loaded ahead of its use: it is referenced at its first touch, not before.
+ * while it is pinned is loaded ahead of its use: it is referenced at its first touch, not before. A page that is kept
+ * for good has no place among those that may leave; it is set aside as soon as a search meets it.
  *
  * Ideas, not definitions, are from: Hawkeye (Jain, Lin, ISCA 2016: learn from what MIN would have done), Mockingjay
  * (Shah, Jain, Lin, HPCA 2022: time remaining, overdue included), LRB (Song et al., NSDI 2020), UBM (Kim et al., OSDI
@@ -21,7 +22,7 @@
  * State: 25 bytes per page, 28 per place of the history, which has 8 places per page or more. An operation takes
  * constant time but for the levels of the ordered sets, and pinned pages, which are skipped (one fill passes them
  * once). Invariant: a resident page is in one of: the slots of predictions, newcomers (no prediction), late (overdue
- * for as long as the history is), ahead. */
+ * for as long as the history is), ahead, aside (kept for good). */
 #include "runtime/policy/list.h"
 #include "runtime/policy/ordered_set.h"
 #include "runtime/policy/trail.h"
@@ -40,6 +41,7 @@ enum {
 #define NEWCOMER (UINT32_MAX - 1)
 #define LATE (UINT32_MAX - 2)
 #define AHEAD (UINT32_MAX - 3)
+#define ASIDE (UINT32_MAX - 4)
 
 struct state {
   const struct emuv_policy_env *env;
@@ -163,12 +165,17 @@ static inline uint32_t turn_of(const struct state *s, uint32_t page)
   return turn << s->group_bits | (page & ((1u << s->group_bits) - 1));
 }
 
+static inline bool is_predicted(uint32_t place)
+{
+  return place < ASIDE;
+}
+
 static inline void leave(struct state *s, uint32_t page)
 {
   if (s->at[page] == NEWCOMER) emuv_set_remove(&s->spread, turn_of(s, page));
-  if (s->at[page] < AHEAD) {
+  if (is_predicted(s->at[page])) {
     slot_remove(s, page);
-  } else {
+  } else if (s->at[page] != ASIDE) {
     emuv_list_remove(list_of(s, s->at[page]), page);
   }
 }
@@ -178,6 +185,17 @@ static inline void enter(struct state *s, uint32_t page, uint32_t place)
   emuv_list_push(list_of(s, place), page);
   s->at[page] = place;
   if (place == NEWCOMER) emuv_set_add(&s->spread, turn_of(s, page));
+}
+
+static inline bool is_kept(const uint8_t *pinned, uint32_t page)
+{
+  return pinned && (pinned[page] & EMUV_KEPT);
+}
+
+static inline void set_aside(struct state *s, uint32_t page)
+{
+  leave(s, page);
+  s->at[page] = ASIDE;
 }
 
 /* --- prediction --- */
@@ -256,7 +274,7 @@ static inline uint32_t first_gap(const struct state *s, uint32_t gap, uint32_t b
   return gap + gap / BONUS < s->length - 1 ? gap + gap / BONUS : s->length - 1;
 }
 
-/* A reference to a page that is in no place. */
+/* A reference to a page that is in no place, or aside. */
 static void refer(struct state *s, uint32_t page, bool came)
 {
   struct emuv_trail *t = &s->trail;
@@ -268,7 +286,9 @@ static void refer(struct state *s, uint32_t page, bool came)
   emuv_trail_end(t, page, newest);
   s->failed[page] = 0;
   s->due[page] = gap ? t->now + gap : 0;
-  if (gap) {
+  if (is_kept(s->env->pinned, page)) {
+    s->at[page] = ASIDE;
+  } else if (gap) {
     slot_add(s, page, t->now + first_gap(s, gap, burst, came));
   } else {
     enter(s, page, NEWCOMER);
@@ -285,9 +305,10 @@ static inline void touch1(struct state *s, uint32_t page, uint32_t next)
     return;
   }
   emuv_trail_prolong(&s->trail, page);
+  if (s->at[page] == ASIDE) return;
   if (s->at[page] == NEWCOMER) {
     emuv_list_renew(&s->newcomers, page);
-  } else if (s->at[page] >= AHEAD || rank_of(s, s->at[page]) < s->length - 1) { /* else it is still to come */
+  } else if (!is_predicted(s->at[page]) || rank_of(s, s->at[page]) < s->length - 1) { /* else it is still to come */
     leave(s, page);
     slot_add(s, page, s->trail.now + s->trail.near);
   }
@@ -326,10 +347,14 @@ static inline void offer(struct candidate *best, uint32_t page, int64_t distance
   if (distance > best->distance) *best = (struct candidate){page, distance};
 }
 
-static inline uint32_t unpinned_in(const struct state *s, uint32_t slot, const uint8_t *pinned)
+static inline uint32_t unpinned_in(struct state *s, uint32_t slot, const uint8_t *pinned)
 {
   uint32_t page = s->slot[slot];
-  while (pinned && page != EMUV_NO_PAGE && pinned[page]) page = s->link[page].newer;
+  while (pinned && page != EMUV_NO_PAGE && pinned[page]) {
+    uint32_t behind = s->link[page].newer;
+    if (is_kept(pinned, page)) set_aside(s, page);
+    page = behind;
+  }
   return page;
 }
 
@@ -364,7 +389,7 @@ static inline void offer_farthest(struct state *s, const uint8_t *pinned, uint32
   offer(best, page, distance < 0 ? -distance : distance);
 }
 
-static inline void offer_overdue(const struct state *s, const uint8_t *pinned, struct candidate *best)
+static inline void offer_overdue(struct state *s, const uint8_t *pinned, struct candidate *best)
 {
   uint32_t slots = 2 * s->length;
   uint64_t slot = emuv_set_at_least(&s->used, slot_of(s, s->trail.now - s->length + 1), slots);
@@ -380,12 +405,13 @@ static inline bool may_leave(const struct state *s, uint32_t page, const uint8_t
 }
 
 /* A newcomer whose turn it is to leave, else `other`. */
-static inline uint32_t one_of_the_spread(const struct state *s, const uint8_t *pinned, uint32_t other)
+static inline uint32_t one_of_the_spread(struct state *s, const uint8_t *pinned, uint32_t other)
 {
   uint64_t turn = emuv_set_max(&s->spread);
   for (unsigned i = 0; i < EMUV_TRAIL_NEAR_MOST + PASS && turn != EMUV_SET_NONE; i++) {
     uint32_t page = turn_of(s, (uint32_t)turn);
     if (may_leave(s, page, pinned)) return page;
+    if (is_kept(pinned, page)) set_aside(s, page);
     turn = turn > 0 ? emuv_set_at_most(&s->spread, turn - 1) : EMUV_SET_NONE;
   }
   return other;
@@ -394,18 +420,22 @@ static inline uint32_t one_of_the_spread(const struct state *s, const uint8_t *p
 /* While a trail holds: the newest newcomer that is not in a burst; and the oldest. Before anything has repeated itself,
  * those that leave are spread evenly: what is missing in the next step then comes in small parts all along it, which
  * hide behind computation better than one large part. */
-static inline void offer_newcomers(const struct state *s, const uint8_t *pinned, struct candidate *best)
+static inline void offer_newcomers(struct state *s, const uint8_t *pinned, struct candidate *best)
 {
   const struct emuv_list *list = &s->newcomers;
   bool locked = emuv_trail_is_locked(&s->trail);
-  uint32_t lag = locked ? s->trail.now - s->trail.main.at : 0, page = emuv_list_newest(list);
-  for (unsigned i = 0; locked && i < PASS && page != list->end; i++, page = list->link[page].older) {
+  uint32_t lag = locked ? s->trail.now - s->trail.main.at : 0, page = emuv_list_newest(list), next;
+  for (unsigned i = 0; locked && i < PASS && page != list->end; i++, page = next) {
+    next = list->link[page].older;
+    if (is_kept(pinned, page)) set_aside(s, page);
     if (!may_leave(s, page, pinned)) continue;
     offer(best, page, (int64_t)s->trail.last[page] + lag - s->trail.now);
     break;
   }
   page = emuv_list_oldest(list);
-  for (unsigned i = 0; i < PASS && page != list->end; i++, page = list->link[page].newer) {
+  for (unsigned i = 0; i < PASS && page != list->end; i++, page = next) {
+    next = list->link[page].newer;
+    if (is_kept(pinned, page)) set_aside(s, page);
     if (pinned && pinned[page]) continue;
     int64_t idle = s->trail.now - s->trail.last[page];
     if (idle - lag > best->distance && idle > lag && idle <= s->env->n_pages) page = one_of_the_spread(s, pinned, page);
@@ -414,10 +444,14 @@ static inline void offer_newcomers(const struct state *s, const uint8_t *pinned,
   }
 }
 
-static inline uint32_t oldest_unpinned(const struct emuv_list *list, const uint8_t *pinned)
+static inline uint32_t oldest_unpinned(struct state *s, const struct emuv_list *list, const uint8_t *pinned)
 {
   uint32_t page = emuv_list_oldest(list);
-  while (pinned && page != list->end && pinned[page]) page = list->link[page].newer;
+  while (pinned && page != list->end && pinned[page]) {
+    uint32_t newer = list->link[page].newer;
+    if (is_kept(pinned, page)) set_aside(s, page);
+    page = newer;
+  }
   return page != list->end ? page : EMUV_NO_PAGE;
 }
 
@@ -431,14 +465,14 @@ static inline uint32_t given_up(const struct state *s, const uint8_t *pinned)
 static inline uint32_t victim(struct state *s, const uint8_t *pinned, uint32_t *cursor)
 {
   struct candidate best = {.page = given_up(s, pinned), .distance = -1};
-  if (best.page == EMUV_NO_PAGE) best.page = oldest_unpinned(&s->late, pinned);
+  if (best.page == EMUV_NO_PAGE) best.page = oldest_unpinned(s, &s->late, pinned);
   if (best.page == EMUV_NO_PAGE) {
     offer_farthest(s, pinned, cursor, &best);
     offer_overdue(s, pinned, &best);
     offer_newcomers(s, pinned, &best);
   }
-  if (best.page == EMUV_NO_PAGE) best.page = oldest_unpinned(&s->newcomers, pinned);
-  if (best.page == EMUV_NO_PAGE) best.page = oldest_unpinned(&s->ahead, pinned);
+  if (best.page == EMUV_NO_PAGE) best.page = oldest_unpinned(s, &s->newcomers, pinned);
+  if (best.page == EMUV_NO_PAGE) best.page = oldest_unpinned(s, &s->ahead, pinned);
   if (best.page != EMUV_NO_PAGE) remove1(s, best.page);
   return best.page;
 }
@@ -452,7 +486,8 @@ static int check_slots(const struct state *s, uint32_t *n, struct emuv_err *err)
 {
   for (uint32_t page = 0; page < s->env->n_pages; page++) {
     uint32_t slot = s->at[page], before = s->link[page].older;
-    if (slot >= AHEAD) continue;
+    *n += slot == ASIDE;
+    if (!is_predicted(slot)) continue;
     bool linked = before == EMUV_NO_PAGE ? s->slot[slot] == page : s->link[before].newer == page;
     if (slot >= 2 * s->length || !emuv_set_has(&s->used, slot) || !linked)
       return emuv_err_set(err, EMUV_ERR_INTERNAL, "recur: the prediction of page %u is not where it should be", page);
