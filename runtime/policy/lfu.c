@@ -2,13 +2,15 @@
 /* LFU: evicts the page with the fewest references since it was loaded (loading counts as one); among equals the least
  * recently used. Constant time per operation: pages of equal count hang in one bucket, buckets form a list in order of
  * count (Matani, Shah, Mitra, "An O(1) algorithm for implementing the LFU cache eviction scheme", 2010).
- * State: three 32-bit words per page, five per frame. Pinned pages keep their place; one fill passes them once.
+ * State: three 32-bit words per page, five per frame. Pinned pages keep their place, and one fill passes them once; those
+ * that are kept for good are set aside when they are met.
  *
  * Invariants: counts rise strictly from bucket to bucket; no bucket in the list is empty; inside a bucket pages stand
  * in the order of their last reference. Bucket 0 is the list's sentinel. */
 #include "runtime/policy/state.h"
 
 #define NO_BUCKET 0u
+#define ASIDE UINT32_MAX /* in place of the bucket of a page that is kept for good */
 
 struct page {
   uint32_t newer, older; /* in the bucket; EMUV_NO_PAGE at the ends */
@@ -29,6 +31,7 @@ struct state {
   uint32_t unused;   /* first unused bucket that was in use before */
   uint32_t fresh;    /* first bucket never used */
   uint32_t inserted; /* the page inserted last */
+  uint32_t n_aside;
 };
 
 /* While a page moves up, its old and its new bucket can both exist. */
@@ -104,6 +107,7 @@ static inline void detach(struct state *s, uint32_t page)
 static inline void touch1(struct state *s, uint32_t page, uint32_t next)
 {
   (void)next;
+  if (s->page[page].bucket == ASIDE) return;
   uint32_t b = s->page[page].bucket, more = s->bucket[b].more, count = s->bucket[b].count + 1;
   bool up = more != NO_BUCKET && s->bucket[more].count == count;
   if (!up && s->bucket[b].oldest == s->bucket[b].newest) {
@@ -127,7 +131,11 @@ static inline void insert1(struct state *s, uint32_t page, uint32_t next)
 
 static inline void remove1(struct state *s, uint32_t page)
 {
-  detach(s, page);
+  if (s->page[page].bucket != ASIDE) {
+    detach(s, page);
+  } else {
+    s->n_aside--;
+  }
   s->page[page].bucket = NO_BUCKET;
   s->n--;
 }
@@ -140,6 +148,13 @@ static inline uint32_t following(const struct state *s, uint32_t page)
   return more != NO_BUCKET ? s->bucket[more].oldest : EMUV_NO_PAGE;
 }
 
+static inline void set_aside(struct state *s, uint32_t page)
+{
+  detach(s, page);
+  s->page[page].bucket = ASIDE;
+  s->n_aside++;
+}
+
 /* The cursor is a page: of those in front of it only the one inserted last can be unpinned. */
 static uint32_t unpinned(struct state *s, const uint8_t *pinned, uint32_t *cursor)
 {
@@ -149,7 +164,11 @@ static uint32_t unpinned(struct state *s, const uint8_t *pinned, uint32_t *curso
     if (behind && !pinned[s->inserted]) return s->inserted;
     page = *cursor;
   }
-  while (page != EMUV_NO_PAGE && pinned[page]) page = following(s, page);
+  while (page != EMUV_NO_PAGE && pinned[page]) {
+    uint32_t next = following(s, page);
+    if (pinned[page] & EMUV_KEPT) set_aside(s, page);
+    page = next;
+  }
   if (page != EMUV_NO_PAGE) *cursor = following(s, page);
   return page;
 }
@@ -191,6 +210,7 @@ static int check(const struct state *s, struct emuv_err *err)
     int rc = check_bucket(s, b, &n, err);
     if (rc) return rc;
   }
+  n += s->n_aside;
   if (n != s->n) return emuv_err_set(err, EMUV_ERR_INTERNAL, "lfu: %u pages in buckets, not %u", n, s->n);
   return 0;
 }
