@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# emuv-replay killed at random moments (SIGKILL) goes on from its last checkpoint: data verified, the counts are those of
-# a run that was never killed, and no file, no shared memory and no process stays behind. Then checkpoints that are
-# damaged, cut or of something else. $EMUV_KILLS: how many kills (default 4).
+# emuv-replay killed at random moments (SIGKILL) or interrupted (SIGINT) goes on from its last checkpoint: data verified,
+# the counts are those of a run that was never killed, and no file, no shared memory and no process stays behind. Then
+# checkpoints that are damaged, cut or of something else. $EMUV_KILLS: how many kills, and as many interrupts (default 4).
 . "$EMUV_SOURCE/tests/cli/lib.sh"
 need sqlite3
 replay=$EMUV_BIN/emuv-replay
@@ -21,8 +21,8 @@ tokens: 48
 YAML
 mkdir disk
 again() { "$replay" k.yaml --device host --time-scale 0.3 --nvme disk:8MiB --checkpoint k.ck --checkpoint-every 8 "$@"; }
-start() { # the program itself in the background, not a shell around it
-  "$replay" k.yaml --device host --time-scale 0.3 --nvme disk:8MiB --checkpoint k.ck --checkpoint-every 8 "$@" >out 2>err &
+start() { # the program itself in the background, not a shell around it; there, shells have it ignore SIGINT
+  env --default-signal=INT "$replay" k.yaml --device host --time-scale 0.3 --nvme disk:8MiB --checkpoint k.ck --checkpoint-every 8 "$@" >out 2>err &
   pid=$!
 }
 shared() { ls /dev/shm | wc -l; }
@@ -38,17 +38,17 @@ counts whole.sqlite >whole
 [ ! -e k.ck ] || fail 'a checkpoint of a row that is done stays'
 
 # Seeded: how long after the start each kill comes, as parts of the time of a whole run.
-awk -v n="$kills" 'BEGIN { srand(7); for (i = 0; i < n; i++) print rand() }' >plan
+awk -v n="$kills" 'BEGIN { srand(7); for (i = 0; i < n; i++) { print "KILL", rand(); print "INT", rand() } }' >plan
 done_runs=0 restored=0
-while read -r part; do
+while read -r signal part; do
   restore=
   [ ! -e k.ck ] || restore='--restore k.ck'
   start -o cut.sqlite $restore
   sleep "$(awk -v ms="$took_ms" -v part="$part" 'BEGIN { printf "%.3f", ms / 1000 * part }')"
-  kill -KILL $pid 2>/dev/null
+  kill -$signal $pid 2>/dev/null
   got=0
   wait $pid || got=$?
-  case $got in 0 | 137) ;; *) fail "exit status $got" ;; esac
+  case $signal-$got in *-0 | KILL-137 | INT-130) ;; *) fail "SIG$signal: exit status $got" ;; esac
   ! kill -0 $pid 2>/dev/null || fail 'a process stays'
   lacks err 'is wrong at'
   if grep -q 'restored: goes on at step' err; then restored=$((restored + 1)); fi
@@ -73,7 +73,7 @@ cmp whole cut || fail 'counts differ after a restore'
 [ ! -e k.ck ] || fail 'a checkpoint of a row that is done stays'
 [ "$(ls disk | wc -l)" -eq 0 ] || fail "left on disk: $(ls disk)"
 [ "$(shared)" -eq "$before" ] || fail 'shared memory stays'
-echo "$kills kills: $restored runs went on from a checkpoint, $done_runs ended in between"
+echo "$kills kills, $kills interrupts: $restored runs went on from a checkpoint, $done_runs ended in between"
 
 # One that surely goes on from a checkpoint, with what it tells.
 rm -f cut.sqlite*
