@@ -2,8 +2,8 @@
 /* LFU: evicts the page with the fewest references since it was loaded (loading counts as one); among equals the least
  * recently used. Constant time per operation: pages of equal count hang in one bucket, buckets form a list in order of
  * count (Matani, Shah, Mitra, "An O(1) algorithm for implementing the LFU cache eviction scheme", 2010).
- * State: three 32-bit words per page, five per frame. Pinned pages keep their place, and one fill passes them once; those
- * that are kept for good are set aside when they are met.
+ * State: three 32-bit words per page, five per frame. Pinned pages keep their place, and one fill passes them once;
+ * those that are kept for good are set aside when they are met.
  *
  * Invariants: counts rise strictly from bucket to bucket; no bucket in the list is empty; inside a bucket pages stand
  * in the order of their last reference. Bucket 0 is the list's sentinel. */
